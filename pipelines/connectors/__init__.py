@@ -1,0 +1,69 @@
+"""Sources and sinks, chosen by the address that a user writes: `read(uri, decode)` and `write(uri)`.
+
+    a file, a glob, a directory    JSONL or text (also gzipped), Avro, Parquet, by the ending of the name
+    sample:tweets.jsonl            a file that comes with the package
+    -                              standard input, or standard output
+    stderr:                        standard error (to write)
+
+Each system has a file of its own here; a new one adds a line to `read` or `write`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines.connectors import read_files, standard_streams
+from pipelines.connectors.decoding import ReadSplits
+from pipelines.connectors.formats import suffix_of
+from pipelines.connectors.write_files import WriteFile, WriteParts
+from transforms.parsing import Payload
+
+__all__ = ["beside", "read", "write"]
+
+
+def read(uri: str, decode: Callable[[Payload], Any], limit: int | None = None) -> beam.PTransform:
+    """Reads records: `.records` with their event times, `.rejects`, and `.read`, the count of both.
+
+    `decode` turns one payload into a record, or raises ValueError to reject it; its return annotation is the type of
+    the collection. With `limit`, reading stops after that many records.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
+    if uri == "-":
+        return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit)
+    if uri.startswith("sample:"):
+        uri = str(resources.files("pipelines") / "samples" / uri.removeprefix("sample:"))
+    return ReadSplits(read_files.find_splits(uri), read_files.rows_of, decode, limit)
+
+
+def write(uri: str, suffix: str = ".jsonl", shards: int = 1) -> beam.PTransform:
+    """Writes a collection and tells what was written: PCollection[T] -> PCollection[WrittenFile].
+
+    A name with a known ending becomes one file, of a bounded collection; any other name is a directory, whose part
+    files end in `suffix`.
+    """
+    if uri == "-":
+        return standard_streams.WriteStream("stdout")
+    if uri == "stderr:":
+        return standard_streams.WriteStream("stderr")
+    if uri.endswith("/") or suffix_of(uri) is None:
+        return WriteParts(uri, suffix, shards)
+    return WriteFile(uri)
+
+
+def beside(uri: str, name: str) -> str:
+    """The address for what accompanies an output, such as its rejects.
+
+    >>> beside("out/ja.jsonl", "rejects.jsonl"), beside("out/tweets/", "rejects.jsonl"), beside("-", "rejects.jsonl")
+    ('out/ja.rejects.jsonl', 'out/tweets.rejects', 'stderr:')
+    """
+    if uri == "-":
+        return "stderr:"
+    suffix = suffix_of(uri)
+    if uri.endswith("/") or suffix is None:
+        return f"{uri.rstrip('/')}.{name.removesuffix(suffix_of(name) or '')}"
+    return f"{uri[: -len(suffix)]}.{name}"

@@ -1,0 +1,130 @@
+"""What every source does with a payload: a record with its event time, or a reject, never an exception."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+from pipelines.connectors.lines import MAX_LINE
+from transforms.formatting import to_json
+from transforms.parsing import Payload
+from transforms.progress import advance
+from transforms.schemas import Reject, event_time_field, micros
+
+_RAW_KEPT = 64 * 2**10  # bytes of an endless line that its reject holds; the position tells where the rest is
+_PAYLOADS_A_REPORT = 1000
+
+RowsOf = Callable[[Any], Iterable[tuple[int, Payload]]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a source that one worker reads from its beginning to its end."""
+
+    source: str
+    start: int = 0
+    end: int | None = None
+
+
+class DecodeRows(beam.DoFn):
+    """Reads splits one after the other and decodes each payload.
+
+    Takes lists of splits. Gives records, with event times where their type has one; `rejects`; and `read`, how many
+    payloads there were. A source that cannot be read any further is one reject. After `limit` records it stops.
+    """
+
+    def __init__(self, rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None) -> None:
+        self._rows_of = rows_of
+        self._decode = decode
+        self._limit = limit
+        self._time_field = event_time_field(record_type_of(decode))
+
+    def process(self, splits: list[Split]) -> Iterator[Any]:
+        read = used = 0
+        for outcome in self._outcomes(splits):
+            read += 1
+            if read % _PAYLOADS_A_REPORT == 0:
+                advance("Read", _PAYLOADS_A_REPORT)
+            if isinstance(outcome, Reject):
+                yield TaggedOutput("rejects", outcome)
+                continue
+            used += 1
+            yield outcome if self._time_field is None else _at_its_time(outcome, self._time_field)
+            if used == self._limit:
+                break
+        advance("Read", read % _PAYLOADS_A_REPORT)
+        yield TaggedOutput("read", read)
+
+    def _outcomes(self, splits: list[Split]) -> Iterator[Any]:
+        """A record or a reject for each payload; where a source breaks, a reject that says so."""
+        for split in splits:
+            position = split.start
+            try:
+                for position, payload in self._rows_of(split):
+                    yield self._outcome(payload, split.source, position)
+            except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
+                problem = f"cannot be read beyond this point: {describe(error)}"
+                yield Reject(b"", "Read", problem, split.source, position)
+
+    def _outcome(self, payload: Payload, source: str, position: int) -> Any:
+        if len(payload) > MAX_LINE and isinstance(payload, bytes):
+            problem = f"a line must be at most {MAX_LINE:,} bytes long; the first {_RAW_KEPT:,} are kept here"
+            return Reject(payload[:_RAW_KEPT], "Read", problem, source, position)
+        try:
+            return self._decode(payload)
+        except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
+            raw = payload if isinstance(payload, bytes) else to_json(_printable(payload))
+            return Reject(raw, "Parse", describe(error), source, position)
+
+
+def _at_its_time(record: Any, time_field: str) -> TimestampedValue:
+    return TimestampedValue(record, Timestamp(micros=micros(getattr(record, time_field))))
+
+
+class ReadSplits(beam.PTransform):
+    """Decodes the payloads of the splits of a bounded source: `.records`, `.rejects`, `.read`."""
+
+    def __init__(
+        self, splits: list[Split], rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None
+    ) -> None:
+        super().__init__()
+        self._splits = splits
+        self._decode = decode
+        self._rows = DecodeRows(rows_of, decode, limit)
+        self._limit = limit
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+        # To stop at a limit the splits are read one after the other; otherwise by as many workers as there are.
+        work = [self._splits] if self._limit is not None else [[split] for split in self._splits]
+        return (
+            pipeline
+            | "Splits" >> beam.Create(work)
+            | "Spread" >> beam.Reshuffle()
+            | "Decode"
+            >> beam.ParDo(self._rows)
+            .with_output_types(record_type_of(self._decode), rejects=Reject, read=int)
+            .with_outputs("rejects", "read", main="records")
+        )
+
+
+def record_type_of(decode: Callable[[Payload], Any]) -> Any:
+    """The type that a decoder returns, by its annotation; Any where it says nothing."""
+    return typing.get_type_hints(decode).get("return", Any)
+
+
+def describe(error: Exception) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _printable(row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = (bytes, str, int, float, type(None))
+    return {name: value if isinstance(value, plain) else str(value) for name, value in row.items()}

@@ -1,0 +1,42 @@
+"""What every test may ask for: pipelines on the in-process runner, and places for files."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import apache_beam as beam
+import orjson
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_pipeline import TestPipeline
+
+NewPipeline = Callable[..., AbstractContextManager[beam.Pipeline]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _beam_is_imported() -> None:
+    """Beam's own imports may warn (they are not ours to mend), so they happen before warnings count as errors."""
+    importlib.import_module("apache_beam.ml.inference.base")
+
+
+@pytest.fixture
+def in_process() -> NewPipeline:
+    """Makes pipelines on the in-process runner; Beam's flags may be given."""
+
+    def new(*flags: str) -> TestPipeline:
+        return TestPipeline(runner="FnApiRunner", options=PipelineOptions(list(flags)))
+
+    return new
+
+
+@pytest.fixture
+def rows_of() -> Callable[[Any], list[Any]]:
+    """Reads JSONL files back."""
+
+    def read(*paths: Any) -> list[Any]:
+        return [orjson.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+
+    return read
