@@ -24,28 +24,22 @@ def read_json(path: str) -> Any:
 
 
 def table(title: str, *columns: str, rows: Iterable[tuple[object, ...]]) -> Table:
-    """A table whose numbers stand to the right and whose texts are cut, not wrapped."""
+    """A table whose numbers stand to the right; where it is too wide for the terminal, long texts are cut."""
     drawn = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    content = [tuple(row) for row in rows]
+    content = list(rows)
     for at, column in enumerate(columns):
-        numeric = all(isinstance(row[at], int | float) for row in content)
-        widest = max((len(_cell(row[at])) for row in content), default=0)
-        drawn.add_column(
-            column,
-            justify="right" if numeric else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=min(max(widest, len(column)), _NARROW),  # a long text beside it gives way, not a short one
-        )
+        values = [row[at] for row in content]
+        numeric = all(isinstance(value, int) for value in values)
+        gives_way = max((len(str(value)) for value in values), default=0) > _NARROW
+        drawn.add_column(column, justify="right" if numeric else "left", no_wrap=not gives_way)
     for row in content:
         drawn.add_row(*map(_cell, row))
     return drawn
 
 
 def _cell(value: object) -> Text:
-    if isinstance(value, int):
-        return Text(f"{value:,}")
-    return Text(visible(" ".join(str(value).split())))
+    shown = f"{value:,}" if isinstance(value, int) else visible(" ".join(str(value).split()))
+    return Text(shown, no_wrap=True, overflow="ellipsis")
 
 
 def share(part: int, whole: int) -> str:

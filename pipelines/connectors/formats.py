@@ -1,4 +1,4 @@
-"""How the content of a file is laid out, told by the ending of its name: lines, Avro or Parquet."""
+"""How the content of a file is laid out, told by the ending of its name: lines, Avro, Parquet, or one whole element."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from pipelines.connectors.containers import Avro, Parquet
 from pipelines.connectors.lines import Lines
+from pipelines.connectors.whole import Whole
 from transforms.parsing import Payload
 
 
@@ -39,6 +40,7 @@ _FORMATS: dict[str, Callable[[Any], Format]] = {
     ".log.gz": lambda _: Lines(gzipped=True),
     ".avro": Avro,
     ".parquet": Parquet,
+    ".safetensors": lambda _: Whole(),
 }
 
 

@@ -1,0 +1,1 @@
+"""Learning, without Beam: text in, label out."""
