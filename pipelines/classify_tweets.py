@@ -8,7 +8,6 @@ their files in a folder of its own under runs/.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich.console import Console
 from pipelines import collect_tweets, examine_tweets, filter_language, launch, train_language
 from pipelines.options import Options as BaseOptions
 from pipelines.options import option
-from pipelines.results import table
+from pipelines.results import read_json, table
 from transforms.windowing import WindowPolicy
 
 
@@ -57,8 +56,19 @@ def run(options: Options, flags: list[str], console: Console) -> None:
         input=f"{tweets}/", model=str(model), output=str(kept), language=options.language
     )
     launch.run("filter_language", filter_language, filtering, flags, console)
-    with kept.open("rb") as lines:
-        first = [orjson.loads(line) for line in itertools.islice(lines, 8)]
-    rows = ((row["created_at"], row["lang"] or "", row["text"]) for row in first)
-    console.print(table(f"The first of {kept}", "created_at", "lang", "text", rows=rows))
-    console.print(f"All files are in {place}", highlight=False)
+    _show_kept(kept, options.language, place, console)
+
+
+def _show_kept(kept: Path, language: str, place: Path, console: Console) -> None:
+    rows = [orjson.loads(line) for line in kept.read_bytes().splitlines()]
+    right = sum(row["lang"] == language for row in rows)
+    there = read_json(str(place / "profile.json"))["languages"].get(language, 0)
+    first = ((row["created_at"][11:19], row["lang"] or "", row["text"]) for row in rows[:8])
+    console.print(table(f"The first of {kept}", "time", "lang", "text", rows=first))
+    console.print(
+        f"{len(rows):,} tweets were kept: {right:,} of the {there:,} that are labelled {language}, and "
+        f"{len(rows) - right:,} others. The method of 2015 sees character pairs and no label.\n"
+        f"All files are in {place}",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -18,7 +18,7 @@ from models.language.features import Featurizer, Variant
 from pipelines.connectors import beside, read, write
 from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
-from pipelines.results import read_json, share, table
+from pipelines.results import read_json, table
 from transforms.language_training import Method, TrainLanguage
 from transforms.parsing import parse_tweet
 
@@ -70,12 +70,13 @@ def report(options: Options, console: Console) -> None:
     described = read_json(options.description)
     clusters = sorted(described["clusters"], key=lambda cluster: -cluster["size"])
     rows = (
-        (cluster["cluster"], cluster["size"], *_majority(cluster), next(iter(cluster["typical"]), ""))
+        (cluster["cluster"], cluster["size"], _languages(cluster), next(iter(cluster["typical"]), ""))
         for cluster in clusters
     )
-    console.print(table("Clusters", "cluster", "tweets", "majority", "of labelled", "most typical text", rows=rows))
+    console.print(table("Clusters", "cluster", "tweets", "languages", "most typical text", rows=rows))
 
 
-def _majority(cluster: dict[str, Any]) -> tuple[str, str]:
-    language, labelled = cluster["majority"], sum(cluster["languages"].values())
-    return (language, share(cluster["languages"][language], labelled)) if language else ("", "")
+def _languages(cluster: dict[str, Any]) -> str:
+    labelled = sum(cluster["languages"].values())
+    most = list(cluster["languages"].items())[:3]
+    return ", ".join(f"{language} {count / labelled:.0%}" for language, count in most)

@@ -43,6 +43,8 @@ class TrainLanguage(beam.PTransform):
         super().__init__()
         if self.k < 2:
             raise ValueError(f"k must be at least 2 clusters, got {self.k}; the published application has 10")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be a whole number of 32 bits, got {self.seed}; for example 0")
         if self.iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {self.iterations}")
         if self.method not in _FIT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, TypeAlias
@@ -28,7 +29,11 @@ _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"  # in English, whate
 _TWITTER_TIME = re.compile(r"[A-Z][a-z]{2} (\w{3}) (\d\d) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d) (\d{4})", re.ASCII)
 _DIGITS = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
 
-_HASHTAG = re.compile(r"(?<!\w)[#\uff03](\w*[^\W\d_]\w*)")
+# To Python's \w the vowel signs of Hindi or Thai are no letters; to those who write hashtags they are, and so is the
+# joiner of Persian.
+_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code)) in {"Mn", "Mc"})
+_LETTER = rf"[\w\u200c{_MARKS}]"
+_HASHTAG = re.compile(rf"(?<!\w)[#\uff03]({_LETTER}*[^\W\d_]{_LETTER}*)")
 _MENTION = re.compile(r"(?<!\w)[@\uff20](\w{1,30})", re.ASCII)
 
 _MEMBERS_OF_A_TWEET = frozenset(Tweet.__dataclass_fields__)

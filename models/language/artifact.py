@@ -121,7 +121,7 @@ class LanguageModel:
             "inertia": float(self.inertia),
             "texts": sum(map(int, self.sizes)),
             "sizes": [int(size) for size in self.sizes],
-            "languages": [{label: int(counts[label]) for label in sorted(counts)} for counts in self.languages],
+            "languages": [{label: int(count) for label, count in counts.items()} for counts in self.languages],
             "fingerprint": str(self.fingerprint),
         }
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 _UNIT = 2.0**30  # one in fixed point
 _LIMIT = 2**62  # of every sum: two of them still fit 64 bits, so that no sum can wrap unseen

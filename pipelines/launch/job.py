@@ -66,7 +66,9 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
         except BaseException as error:
             if not person.interrupted:
                 raise RunError(_reason(error)) from error
-            talk.print(f"interrupted. {progress.summary()}. What is in its place is complete.", highlight=False)
+            talk.print(
+                f"interrupted. {progress.summary()}. What is in its place is complete.", highlight=False, soft_wrap=True
+            )
             raise KeyboardInterrupt from error
     report = getattr(job, "report", None)
     if report and options.output != "-":
@@ -96,9 +98,9 @@ def _settled(name: str, options: JobOptions, talk: Console) -> Ledger | None:
     if options.ledger == "stderr:":  # it is on the console already
         return None
     ledger = Ledger(**read_json(options.ledger))
-    talk.print(f"{name}: {ledger}", highlight=False)
+    talk.print(f"{name}: {ledger}", highlight=False, soft_wrap=True)
     if ledger.rejected:
-        talk.print(f"{name}: rejects, each with its reason, are in {options.rejects}", highlight=False)
+        talk.print(f"{name}: rejects, each with its reason, are in {options.rejects}", highlight=False, soft_wrap=True)
     if ledger.missing:
         raise RunError(f"the ledger does not balance: {ledger}; please report this with {options.ledger}")
     return ledger

@@ -47,7 +47,7 @@ class Progress:
     def _show(self) -> None:
         if not self._console.is_terminal:
             while not self._stop.wait(_LINE_EVERY):
-                self._console.print(self.summary(), highlight=False)
+                self._console.print(self.summary(), highlight=False, soft_wrap=True)
             return
         with self._console.status(self.summary()) as status:
             while not self._stop.wait(_REFRESH):

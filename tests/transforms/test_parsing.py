@@ -100,6 +100,7 @@ def test_what_a_source_says_besides_is_kept() -> None:
         ("#one＃two #三月 #1st #2", ("one", "三月", "1st"), ()),
         ("mail a@example.com, not @b and ＠c", (), ("b", "c")),
         ("#مطر و @user_017: 👍", ("مطر",), ("user_017",)),
+        ("#बारिश #ฟุตบอล #می‌خواهم #ev", ("बारिश", "ฟุตบอล", "می‌خواهم", "ev"), ()),
         ("no # tag, no @ name", (), ()),
     ],
 )

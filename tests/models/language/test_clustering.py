@@ -182,7 +182,7 @@ def test_sums_that_would_not_fit_are_refused_and_never_wrap() -> None:
     centres = np.array([[0.0], [-1.0]])
     around = LloydSums.empty(2, 1)
     with pytest.raises(OverflowError, match="divide the features"):
-        around.add_many(csr_matrix([[2.0**31]] * 2), centres)
+        around.add_many(csr_matrix([[2.0**32]] * 4), centres)  # 2^64 in fixed point would wrap to nothing
     around.add_many(csr_matrix([[2.0**32 - 1024]]), centres)
     kept = around.to_bytes()
     with pytest.raises(OverflowError, match="divide the features"):
