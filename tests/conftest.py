@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,6 +13,20 @@ import orjson
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything must run, what is skipped has failed."""
+    if _skipped and os.environ.get("STREAMSKETCH_NO_SKIPS"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
 
 NewPipeline = Callable[..., AbstractContextManager[beam.Pipeline]]
 

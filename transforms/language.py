@@ -9,8 +9,8 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
-from models.language.artifact import LanguageModel
 
+from models.language.artifact import LanguageModel
 from transforms.schemas import Tweet
 
 
