@@ -33,8 +33,3 @@ def test_another_package_of_the_same_name_is_noticed(tmp_path: Path, shadow: str
     assert complaint in done.stderr
     if shadow == "models":
         assert str(tmp_path / "models") in done.stderr
-
-
-def test_a_folder_of_the_same_name_that_is_no_package_does_no_harm(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    assert run("import pipelines.options", tmp_path).returncode == 0
