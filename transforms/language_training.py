@@ -20,7 +20,7 @@ from transforms.schemas import Tweet
 Method: TypeAlias = Literal["scikit-learn", "lloyd"]
 Located: TypeAlias = tuple[int, float, str, str]  # cluster, squared distance to its centre, text, label or ""
 
-_FIT: dict[str, Any] = {"scikit-learn": FitScikitLearn, "lloyd": FitLloyd}
+_FIT = {"scikit-learn": FitScikitLearn, "lloyd": FitLloyd}
 _EXAMPLES = 12  # candidates kept for each cluster; the same text may come often
 _BLOCK = 1000
 

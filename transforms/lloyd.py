@@ -26,20 +26,22 @@ _EVERYTHING = 2**62
 
 
 @dataclass(eq=False, kw_only=True)
-class FitLloyd(beam.PTransform):
+class _Fit(beam.PTransform):
+    featurizer: Featurizer
+    k: int
+    seed: int
+    steps: int  # at most
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+
+class FitLloyd(_Fit):
     """Centres by Lloyd's loop: PCollection[list[str]] -> PCollection[Centres].
 
     Starts from k-means++ on a sample that a keyed hash draws. The steps are a fixed number in the graph; once the
     centres rest, the remaining ones cost nothing. The same texts give the same bytes in any order and any sharding.
     """
-
-    featurizer: Featurizer
-    k: int
-    seed: int
-    steps: int
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
         centres = (
@@ -57,20 +59,11 @@ class FitLloyd(beam.PTransform):
         return 0, False, to_bytes(initial_centres(features, self.k, self.seed))
 
 
-@dataclass(eq=False, kw_only=True)
-class FitScikitLearn(beam.PTransform):
+class FitScikitLearn(_Fit):
     """Centres by scikit-learn's KMeans, on all texts in one worker: PCollection[list[str]] -> PCollection[Centres].
 
     The texts are put in the order of a keyed hash first, so that the order of arrival does not show.
     """
-
-    featurizer: Featurizer
-    k: int
-    seed: int
-    steps: int
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
         return (

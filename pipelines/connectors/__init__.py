@@ -10,6 +10,7 @@ Each system has a file of its own here; a new one adds a line to `read` or `writ
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -37,6 +38,7 @@ def read(uri: str, decode: Callable[[Payload], Any], limit: int | None = None) -
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit)
     if uri.startswith("sample:"):
         uri = str(resources.files("pipelines") / "samples" / uri.removeprefix("sample:"))
+    _require_file_system(uri)
     return ReadSplits(read_files.find_splits(uri), read_files.rows_of, decode, limit)
 
 
@@ -50,9 +52,27 @@ def write(uri: str, suffix: str = ".jsonl", shards: int = 1) -> beam.PTransform:
         return standard_streams.WriteStream("stdout")
     if uri == "stderr:":
         return standard_streams.WriteStream("stderr")
+    _require_file_system(uri)
     if uri.endswith("/") or suffix_of(uri) is None:
         return WriteParts(uri, suffix, shards)
     return WriteFile(uri)
+
+
+# What to install for the files of a scheme, and the module that shows whether it is installed.
+_EXTRAS = {"gs": ("gcp", "google.cloud.storage"), "s3": ("aws", "boto3")}
+
+
+def _require_file_system(uri: str) -> None:
+    scheme, separator, _ = uri.partition("://")
+    if not separator:
+        return
+    if scheme not in _EXTRAS:
+        raise ValueError(f"there is no file system for {uri!r}: use a path, or one of {', '.join(_EXTRAS)}://")
+    extra, module = _EXTRAS[scheme]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"{uri!r} needs more than is installed: pip install 'streamsketch[{extra}]'") from error
 
 
 def beside(uri: str, name: str) -> str:

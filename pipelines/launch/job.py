@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import threading
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Protocol, Self
@@ -83,11 +84,14 @@ class Interruptible:
         self.interrupted = False
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._in_main_thread = threading.current_thread() is threading.main_thread()  # the only one that gets signals
+        if self._in_main_thread:
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        if self._in_main_thread:
+            signal.signal(signal.SIGINT, self._before)
 
     def _interrupt(self, *_: object) -> None:
         self.interrupted = True

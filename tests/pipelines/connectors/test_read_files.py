@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines.connectors import read, read_files
+from pipelines.connectors import read, read_files, write
 from transforms.parsing import Payload, parse_line, parse_tweet
 
 GOOD = b'{"id":"%d","created_at":"2014-07-01T00:01:%02dZ","text":"number %d"}\n'
@@ -156,6 +157,8 @@ def test_what_is_not_there_or_not_known_is_said_before_anything_runs(tmp_path: P
     (tmp_path / "table.xlsx").touch()
     with pytest.raises(ValueError, match=r"must end in one of \.jsonl, .*got .*table\.xlsx"):
         read(str(tmp_path / "table.xlsx"), parse_line)
+    with pytest.raises(ValueError, match=r"no file system for 'ftp://host/a\.jsonl': use a path, or one of gs, s3"):
+        read("ftp://host/a.jsonl", parse_line)
     with pytest.raises(ValueError, match="limit must be at least 1"):
         read(str(tmp_path), parse_line, limit=0)
 
@@ -171,3 +174,12 @@ def test_a_decoder_of_the_users_own_may_fail_in_any_way(in_process: Any, tmp_pat
         assert_that(
             numbers.rejects | beam.Map(lambda reject: reject.error.split(":")[0]), equal_to(["ZeroDivisionError"]), "r"
         )
+
+
+@pytest.mark.parametrize(("uri", "extra"), [("gs://bucket/a.jsonl", "gcp"), ("s3://bucket/a.jsonl", "aws")])
+def test_an_extra_that_is_missing_is_named(uri: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.cloud.storage", None)
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    for use in (lambda: read(uri, parse_line), lambda: write(uri)):
+        with pytest.raises(ValueError, match=rf"pip install 'streamsketch\[{extra}\]'"):
+            use()
