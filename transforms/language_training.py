@@ -13,7 +13,7 @@ from apache_beam.pvalue import AsSingleton
 from models.language.artifact import LanguageModel
 from models.language.clustering import LloydSums, assign
 from models.language.features import Featurizer
-from transforms.frequencies import Frequencies
+from transforms.frequency import Frequencies
 from transforms.lloyd import Centres, FitLloyd, FitScikitLearn, SumAround, from_bytes
 from transforms.schemas import Tweet
 

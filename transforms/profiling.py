@@ -9,7 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.frequencies import Frequencies
+from transforms.frequency import Frequencies
 from transforms.schemas import Reject, Tweet, arrow_schema
 
 SAMPLES = 8
