@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,10 @@ def test_every_pipeline_has_one_stem() -> None:
     from pipelines.__main__ import PIPELINES
 
     assert {path.stem for path in (ROOT / "pipelines").glob("*.py")} >= set(PIPELINES)
+
+
+def test_the_wheel_holds_every_package() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    inits = [init for name in ("pipelines", "transforms", "models") for init in (ROOT / name).rglob("__init__.py")]
+    there = [init.parent for init in inits]
+    assert sorted(declared) == sorted(".".join(package.relative_to(ROOT).parts) for package in there)
