@@ -76,11 +76,11 @@ class Gathering(Generic[S]):
 
 
 class _GatheringCoder(SketchCoder):
-    def encode(self, value: Gathering[Any]) -> bytes:
-        return value.settle().to_bytes()
+    def encode(self, value: Any) -> bytes:
+        return super().encode(value.settle())
 
-    def decode(self, encoded: bytes) -> Gathering[Any]:
-        return Gathering(load(encoded), [])
+    def decode(self, encoded: bytes) -> Any:
+        return Gathering(super().decode(encoded), [])
 
 
 class SketchCombineFn(beam.CombineFn, Generic[S, A]):
@@ -114,7 +114,10 @@ class SketchCombineFn(beam.CombineFn, Generic[S, A]):
         return accumulator
 
     def extract_output(self, accumulator: Gathering[S]) -> A | S:
-        sketch = accumulator.settle()
+        return self.answer_of(accumulator.settle())
+
+    def answer_of(self, sketch: S) -> A | S:
+        """What comes out for a sketch: its answer, or the sketch itself."""
         return self.answer(sketch) if self.answer else sketch
 
     def get_accumulator_coder(self) -> beam.coders.Coder:
@@ -141,13 +144,13 @@ class CombineSketchPerKey(beam.PTransform):
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
         # Keys travel as bytes: to Beam's combining tables, which are dicts, 1 and 1.0 and True would be one key.
-        key_type = getattr(pairs.element_type, "tuple_types", (Any, Any))[0]
+        key_type: Any = getattr(pairs.element_type, "tuple_types", (Any, Any))[0]
         key_coder = beam.coders.registry.get_coder(key_type).as_deterministic_coder(self.label)
         return (
             pairs
             | "Sketch" >> beam.ParDo(_SketchBundle(self._fn.make, key_coder))
             | "Merge" >> beam.CombinePerKey(MergeCombineFn(self._fn.make, self._fn.answer))
-            | "Key" >> beam.Map(_with_key, key_coder).with_output_types(tuple[key_type, Any])
+            | "Key" >> beam.Map(_with_key, key_coder).with_output_types(beam.typehints.Tuple[key_type, Any])
         )
 
 
