@@ -27,10 +27,6 @@ class Count(Sketch):
         self._count = 0
 
     @property
-    def parameters(self) -> Parameters:
-        return {}
-
-    @property
     def count(self) -> int:
         """How many items were added."""
         return self._count

@@ -63,10 +63,6 @@ class Moments(Sketch):
         self._most = _NONE  # of the negated values
 
     @property
-    def parameters(self) -> Parameters:
-        return {}
-
-    @property
     def count(self) -> int:
         """How many numbers."""
         return self._count

@@ -12,8 +12,8 @@ from transforms.sketches.sealing import Parameters, Sealed, SealError, seal, uns
 class Sketch(ABC):
     """Something that adds, merges, and answers; the package docstring tells the contract.
 
-    A sketch of yours gives KIND, `parameters`, `add_many`, `merge`, `memory` and two hooks, `_payload` and
-    `_restore`. `merge` begins with `self._require_alike(other)`. `_restore` must check the payload's length against
+    A sketch of yours gives KIND, `add_many`, `merge`, `memory`, `parameters` if it has any, and two hooks, `_payload`
+    and `_restore`. `merge` begins with `self._require_alike(other)`. `_restore` must check the payload's length against
     the parameters before it allocates by them: a digest proves that bytes are undamaged, not that they are meant well.
     """
 
@@ -22,9 +22,9 @@ class Sketch(ABC):
     __hash__ = None  # type: ignore[assignment]  # a sketch changes
 
     @property
-    @abstractmethod
     def parameters(self) -> Parameters:
-        """What makes two sketches alike; the hash's identity is under "hash"."""
+        """What makes two sketches alike, nothing unless there is a choice; the hash's identity is under "hash"."""
+        return {}
 
     @abstractmethod
     def add_many(self, values: Any) -> None:

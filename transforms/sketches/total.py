@@ -42,10 +42,6 @@ class Total(Sketch):
         self._units = 0
 
     @property
-    def parameters(self) -> Parameters:
-        return {}
-
-    @property
     def count(self) -> int:
         """How many numbers were added."""
         return self._count
