@@ -207,6 +207,37 @@ class RecordCoder(beam.coders.Coder):
         return hash((RecordCoder, self._record_type.__name__))
 
 
+class BatchCoder(beam.coders.Coder):
+    """Arrow record batches between workers and in saved state: Arrow's own stream format, schema and all."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, value.schema) as writer:
+            writer.write_batch(value)
+        encoded: bytes = sink.getvalue().to_pybytes()
+        return encoded
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        return pa.ipc.open_stream(encoded).read_next_batch()
+
+    def is_deterministic(self) -> bool:
+        return True
+
+    @classmethod
+    def from_type_hint(cls, typehint: Any, registry: object) -> BatchCoder:
+        del typehint, registry
+        return cls()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BatchCoder)
+
+    def __hash__(self) -> int:
+        return hash(BatchCoder)
+
+
+beam.coders.registry.register_coder(pa.RecordBatch, BatchCoder)
+
+
 def register(record_type: type[R]) -> type[R]:
     """Tells Beam to move a record type with RecordCoder; usable as a class decorator."""
     beam.coders.registry.register_coder(record_type, RecordCoder)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from transforms.schemas import (
     EPOCH,
+    BatchCoder,
     EventTime,
     RecordCoder,
     Reject,
@@ -81,3 +82,13 @@ def test_a_field_that_cannot_be_stored_is_named() -> None:
 @given(st.integers(-(10**15), 10**16))
 def test_microseconds_are_exact(count: int) -> None:
     assert micros(EPOCH + timedelta(microseconds=count)) == count
+
+
+def test_record_batches_travel_as_arrow_with_their_schema() -> None:
+    coder = beam.coders.registry.get_coder(pa.RecordBatch)
+    assert coder == BatchCoder()
+    batch = pa.RecordBatch.from_pylist([{"a": 1, "b": ["x", None]}, {"a": None, "b": []}])
+    for piece in (batch, batch.slice(1, 1), batch.slice(0, 0)):
+        back = coder.decode(coder.encode(piece))
+        assert back.equals(piece)
+        assert back.schema == piece.schema
