@@ -296,6 +296,11 @@ def test_the_smallest_inputs_that_were_found_break_the_law_by_themselves(broken:
     assert again.value.law == first.value.law
 
 
+def test_what_leaks_is_shown_before_it_has_leaked_into_the_checks() -> None:
+    with pytest.raises(LawBroken, match=r"when add\(1\) exists gives\s+\[1\]\s+instead of\s+\[\]"):
+        check_laws(SharedList(), [1, 1, 1], other_processes=False)
+
+
 def test_an_answer_that_hangs_on_the_hash_seed_is_caught_in_other_processes() -> None:
     check_laws(FirstByHash(), WORDS, other_processes=False)
     with pytest.raises(LawBroken, match="under another hash seed") as caught:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -64,7 +64,8 @@ def check_laws(
     copies = pickler.dumps(fn)  # as Beam makes them, before setup
     with at_work(pickler.loads(copies)) as sent, at_work(fn) as worker:
         check.ways(laws.repeatable, laws.repeatable.ways(worker, [[]], None), worker)
-        check.law(laws.fresh, worker)  # before any other: what leaks once leaks into every later check
+        for parts in check.cases:  # before any other law, and each once: what leaks once leaks into all that follows
+            check.ways(laws.fresh, laws.fresh.ways(worker, parts, None), worker, parts)
         worker.one_pass(copy.deepcopy(given))  # an error of this is no broken law
         for law in laws.LAWS:
             check.law(law, worker)
@@ -103,9 +104,9 @@ class _Check:
             if found:
                 raise _smallest(found, broken_by)
 
-    def ways(self, law: Law, ways: Iterable[Way], worker: Worker) -> None:
+    def ways(self, law: Law, ways: Iterable[Way], worker: Worker, parts: Sequence[Items] = ()) -> None:
         """Raises LawBroken for the first way that does not end at the right answer."""
-        found = self._broken(law, ways, worker, [])
+        found = self._broken(law, ways, worker, list(parts))
         if found:
             raise found
 
