@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -88,17 +89,20 @@ class _MeasureBundle(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[WindowedValue]:
         missing = [name for name in self._needed if name not in batch.schema.names]
         if missing:
             raise ValueError(f"a batch must have the columns {', '.join(missing)}, got {', '.join(batch.schema.names)}")
         self._waiting.append(batch.select(self._needed))
-        if sum(waiting.num_rows for waiting in self._waiting) >= _ROWS_TOGETHER:
+        self._rows += batch.num_rows
+        if self._rows >= _ROWS_TOGETHER:
             yield from self.finish_bundle()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        waiting, self._waiting = [batch for batch in self._waiting if batch.num_rows], []
+        waiting = [batch for batch in self._waiting if batch.num_rows]
+        self.start_bundle()
         if not waiting:
             return
         tables = [pa.Table.from_batches([batch]) for batch in waiting]
@@ -149,14 +153,23 @@ class _Groups:
             ]
         return cls(of_row, names)
 
+    @cached_property
+    def rows_together(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The order that puts the rows of each group side by side, and where each group ends; one for all columns."""
+        return self.together(self.of_row)
+
+    def together(self, of_value: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The same for values of which some rows have none, or several."""
+        # Groups that fit 16 bits are sorted by counting.
+        order = np.argsort(of_value.astype(np.uint16) if len(self.names) <= 2**16 else of_value, kind="stable")
+        return order, np.cumsum(np.bincount(of_value, minlength=len(self.names)))
+
 
 def _sketch_groups(measure: Measure, table: pa.Table, groups: _Groups) -> list[Sketch]:
     """One sketch a group, each of which takes its rows as one vector."""
     sketches = [measure.combine_fn.make() for _ in groups.names]
     values, of_value = _values(measure.column, table, groups.of_row)
-    # Groups that fit 16 bits are sorted by counting.
-    order = np.argsort(of_value.astype(np.uint16) if len(sketches) <= 2**16 else of_value, kind="stable")
-    bounds = np.cumsum(np.bincount(of_value, minlength=len(sketches)))
+    order, bounds = groups.rows_together if of_value is groups.of_row else groups.together(of_value)
     if len(values):
         values = sketches[0].prepare(values).take(pa.array(order))
     start = 0

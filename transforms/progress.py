@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 
 from apache_beam.metrics import Metrics
@@ -11,7 +10,7 @@ from apache_beam.metrics import Metrics
 NAMESPACE = "streamsketch"
 
 _counts: Counter[str] = Counter()
-_latest: tuple[str, float] = ("", 0.0)
+_latest = ""  # the step that advanced last
 _lock = threading.Lock()
 
 
@@ -21,13 +20,13 @@ def advance(step: str, records: int) -> None:
     Metrics.counter(NAMESPACE, step).inc(records)
     with _lock:
         _counts[step] += records
-        _latest = (step, time.monotonic())
+        _latest = step
 
 
 def so_far() -> tuple[str, dict[str, int]]:
     """The step that advanced last, and the records of every step, in this process."""
     with _lock:
-        return _latest[0], dict(_counts)
+        return _latest, dict(_counts)
 
 
 def forget() -> None:
@@ -35,4 +34,4 @@ def forget() -> None:
     global _latest  # noqa: PLW0603
     with _lock:
         _counts.clear()
-        _latest = ("", 0.0)
+        _latest = ""
