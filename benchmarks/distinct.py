@@ -60,7 +60,7 @@ def rows(batch: pa.RecordBatch) -> Iterator[TimestampedValue]:
 def columnar(source: beam.PCollection) -> beam.PCollection:
     """Whole batches."""
     measures = {"users": Measure("user", SketchCombineFn(partial(HyperLogLog, 12), HyperLogLog.estimate))}
-    policy = WindowPolicy(size=5)
+    policy = WindowPolicy("5s")
     return (
         source | beam.Map(with_times) | MeasureBatches(by=["key"], measures=measures, windows=policy, event_time="at")
     )

@@ -28,7 +28,7 @@ class Options(BaseOptions):
 
     input: str = option("where tweets come from: a file, a glob, a directory", default="sample:tweets.jsonl")
     output: str = option("the folder for all results (default: a new one under runs/)", default="")
-    interval: WindowPolicy = option("of event time in one collected file", default=WindowPolicy.parse("10m"))
+    interval: WindowPolicy = option("of event time in one collected file", default=WindowPolicy("10m"))
     clusters: int = option("how many clusters to find", default=10)
     language: str = option("which language to keep in the end", default="ja")
 

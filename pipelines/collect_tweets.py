@@ -29,7 +29,7 @@ class Options(JobOptions):
     input: str = option("where tweets come from: a file, a glob, a directory, or - for standard input")
     output: str = option("the directory that part files go to")
     format: Literal["avro", "parquet", "jsonl", "jsonl.gz"] = option("of the part files", default="avro")
-    interval: WindowPolicy = option("of event time in one file: 10m, 1h, 1d, or all", default=WindowPolicy.parse("1h"))
+    interval: WindowPolicy = option("of event time in one file: 10m, 1h, 1d, or all", default=WindowPolicy("1h"))
     limit: int | None = option("stop after so many tweets", default=None)
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from transforms.measures import Measure
 from transforms.sketches import Sketch, load
 from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.windows import AllTime
 
 _ROWS_TOGETHER = 2**20  # of a bundle, grouped at once
 Key: TypeAlias = tuple[Any, ...]  # the values of the key columns
@@ -56,6 +57,15 @@ class MeasureBatches(beam.PTransform):
             raise ValueError(f"shards must be at least 1, got {self.shards}")
         if not self.measures:
             raise ValueError("there must be at least one measure; for example {'n': Measure(None, count())}")
+        if not self.windows.window.PANES:
+            raise ValueError(
+                f"batches are measured in panes, which windows of {self.windows.window} do not have: "
+                "measure their records one by one"
+            )
+        if self.windows.counts_records:
+            raise ValueError(
+                f"batches cannot answer early {self.windows.early}: many records come as one; use a time, as every 5s"
+            )
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         partials = batches | "Measure" >> beam.ParDo(
@@ -83,7 +93,7 @@ class _MeasureBundle(beam.DoFn):
         self._shards = shards
         self._by = by
         self._measures = measures
-        self._pane = round(windows.size * 1_000_000) if windows.size is not None else None  # microseconds
+        self._window = windows.window
         self._event_time = event_time
         self._needed = list(dict.fromkeys([event_time, *by, *(m.column for m in measures.values() if m.column)]))
 
@@ -115,20 +125,19 @@ class _MeasureBundle(beam.DoFn):
             shard = zlib.crc32(encoded) % self._shards
             partials.setdefault((pane, shard), {})[encoded] = [of_measure[group].to_bytes() for of_measure in sketches]
         for (pane, shard), keys in partials.items():
-            time = MIN_TIMESTAMP if self._pane is None else Timestamp(micros=(pane + 1) * self._pane - 1)
+            # The last moment of its pane, which lies in the same windows as all of the pane.
+            time = MIN_TIMESTAMP if isinstance(self._window, AllTime) else Timestamp(micros=pane - 1)
             yield WindowedValue((shard, keys), time, [GlobalWindow()])
 
     def _panes(self, table: pa.Table) -> NDArray[np.int64]:
+        """The end of each row's pane, in microseconds."""
         times = table.column(self._event_time)
         if times.null_count:
             raise ValueError(
                 f"{times.null_count} rows have no {self._event_time}: reject them before they are measured"
             )
-        if self._pane is None:
-            return np.zeros(table.num_rows, np.int64)
         micros = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64()).to_numpy()
-        panes: NDArray[np.int64] = micros // self._pane
-        return panes
+        return self._window.pane_ends(micros)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.schemas import register
 from transforms.sketches import Estimate, Sketch, load
+from transforms.windowing import counts_records
 
 S = TypeVar("S", bound=Sketch)
 A = TypeVar("A")
@@ -135,7 +136,8 @@ class MergeCombineFn(SketchCombineFn[S, A]):
 class CombineSketchPerKey(beam.PTransform):
     """One answer a key and window, sketched before anything is shuffled: [tuple[K, V]] -> [tuple[K, A]].
 
-    Give it a SketchCombineFn. On every runner, state and shuffle hold one sketch a bundle, key and window.
+    Give it a SketchCombineFn. On every runner, state and shuffle hold one sketch a bundle, key and window; but where
+    windows answer after a number of records, they hold the records.
     """
 
     def __init__(self, combine_fn: SketchCombineFn[Any, Any]) -> None:
@@ -146,12 +148,13 @@ class CombineSketchPerKey(beam.PTransform):
         # Keys travel as bytes: to Beam's combining tables, which are dicts, 1 and 1.0 and True would be one key.
         key_type: Any = getattr(pairs.element_type, "tuple_types", (Any, Any))[0]
         key_coder = beam.coders.registry.get_coder(key_type).as_deterministic_coder(self.label)
-        return (
-            pairs
-            | "Sketch" >> beam.ParDo(_SketchBundle(self._fn.make, key_coder))
-            | "Merge" >> beam.CombinePerKey(MergeCombineFn(self._fn.make, self._fn.answer))
-            | "Key" >> beam.Map(_with_key, key_coder).with_output_types(beam.typehints.Tuple[key_type, Any])
-        )
+        if counts_records(pairs.windowing):
+            encoded = pairs | "Sketch" >> beam.Map(_with_encoded_key, key_coder).with_output_types(tuple[bytes, Any])
+            combined = encoded | "Merge" >> beam.CombinePerKey(self._fn)
+        else:
+            partials = pairs | "Sketch" >> beam.ParDo(_SketchBundle(self._fn.make, key_coder))
+            combined = partials | "Merge" >> beam.CombinePerKey(MergeCombineFn(self._fn.make, self._fn.answer))
+        return combined | "Key" >> beam.Map(_with_key, key_coder).with_output_types(beam.typehints.Tuple[key_type, Any])
 
 
 class CombineSketchGlobally(beam.PTransform):
@@ -166,9 +169,12 @@ class CombineSketchGlobally(beam.PTransform):
         self._fn = combine_fn
 
     def expand(self, items: beam.PCollection) -> beam.PCollection:
-        merge = beam.CombineGlobally(MergeCombineFn(self._fn.make, self._fn.answer))
+        counted = counts_records(items.windowing)
+        merge = beam.CombineGlobally(self._fn if counted else MergeCombineFn(self._fn.make, self._fn.answer))
         if not items.windowing.is_default():
             merge = merge.without_defaults()
+        if counted:
+            return items | "Merge" >> merge
         return (
             items
             | "Unkeyed" >> beam.Map(_unkeyed)
@@ -208,6 +214,10 @@ def sketching(make: Callable[[], S], answer: Callable[[S], A], output: Output) -
 
 def _unkeyed(item: Any) -> tuple[None, Any]:
     return None, item
+
+
+def _with_encoded_key(pair: tuple[Any, Any], key_coder: beam.coders.Coder) -> tuple[bytes, Any]:
+    return key_coder.encode(pair[0]), pair[1]
 
 
 def _with_key(answered: tuple[bytes, Any], key_coder: beam.coders.Coder) -> tuple[Any, Any]:

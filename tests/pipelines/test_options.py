@@ -36,7 +36,7 @@ def test_flags_become_typed_values_and_the_rest_goes_to_beam() -> None:
     options, flags = parse(
         "--beans kenya --cups 3 --style=espresso --every 10m --sugar 1 --decaf --direct_num_workers 2"
     )
-    assert options == Brew(beans="kenya", cups=3, style="espresso", every=WindowPolicy(size=600), sugar=1, decaf=True)
+    assert options == Brew(beans="kenya", cups=3, style="espresso", every=WindowPolicy("10m"), sugar=1, decaf=True)
     assert flags == ["--direct_num_workers", "2"]
     assert parse("--beans x")[0] == Brew(beans="x")
 

@@ -27,7 +27,7 @@ def test_what_went_somewhere_is_not_missing(went: list[int]) -> None:
 def test_counts_in_pieces_and_in_windows_make_one_ledger(in_process: Any) -> None:
     with in_process() as pipeline:
         read = pipeline | "Read" >> beam.Create([3, 4])
-        used = pipeline | "Used" >> beam.Create([5]) | ApplyWindow(WindowPolicy(size=10))
+        used = pipeline | "Used" >> beam.Create([5]) | ApplyWindow(WindowPolicy("10s"))
         files = pipeline | "Files" >> beam.Create([WrittenFile("a", 1), WrittenFile("b", 1)]) | CountWritten()
         none = pipeline | "None" >> beam.Create([]) | CountRecords()
         ledger = {"read": read, "used": used, "rejected": files, "filtered": none} | Account()

@@ -84,7 +84,7 @@ def test_batches_give_the_same_bytes_as_items_one_by_one(in_process: Any, by: li
         measured = (
             pipeline
             | beam.Create(batches)
-            | MeasureBatches(by=by, measures=MEASURES, windows=WindowPolicy(size=10), event_time="at")
+            | MeasureBatches(by=by, measures=MEASURES, windows=WindowPolicy("10s"), event_time="at")
         )
         assert_that(measured | beam.Map(sealed), equal_to(list(one_by_one(rows, by).items())))
 
@@ -116,7 +116,7 @@ def test_rows_that_cannot_be_placed_fail_the_step_with_a_reason(
     in_process: Any, rows: list[dict[str, Any]], schema: pa.Schema, complaint: str
 ) -> None:
     measure = MeasureBatches(
-        by=["lang"], measures={"n": Measure(None, count())}, windows=WindowPolicy(size=10), event_time="at"
+        by=["lang"], measures={"n": Measure(None, count())}, windows=WindowPolicy("10s"), event_time="at"
     )
     pipeline = in_process()
     _ = pipeline | beam.Create([pa.RecordBatch.from_pylist(rows, schema)]) | measure

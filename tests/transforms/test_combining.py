@@ -165,7 +165,7 @@ def test_a_late_item_updates_its_window_and_no_other() -> None:
         .advance_watermark_to(NOON + 200)
         .advance_watermark_to_infinity()
     )
-    policy = WindowPolicy(size=10, allowed_lateness=60, accumulation="accumulating")
+    policy = WindowPolicy("10s", allowed_lateness=60, accumulation="accumulating")
 
     def placed(answer: tuple[str, Any], window: Any = beam.DoFn.WindowParam) -> tuple[int, float]:
         return int(window.start) - NOON, answer[1].value
@@ -173,6 +173,24 @@ def test_a_late_item_updates_its_window_and_no_other() -> None:
     with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         panes = pipeline | arrivals | ApplyWindow(policy) | Distinct.PerKey() | beam.Map(placed)
         assert_that(panes, equal_to([(0, 2.0), (10, 1.0), (0, 3.0)]))
+
+
+def test_early_answers_after_a_number_of_records_count_records_and_not_bundles() -> None:
+    users = [TimestampedValue(("a", f"user {number}"), NOON + 1) for number in range(5)]
+    arrivals = (
+        TestStream(coder=FastPrimitivesCoder())
+        .add_elements(users[:2])  # a bundle
+        .add_elements(users[2:4])
+        .add_elements(users[4:])
+        .advance_watermark_to(NOON + 25)
+        .advance_watermark_to_infinity()
+    )
+    with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
+        windowed = pipeline | arrivals | ApplyWindow(WindowPolicy("10s", early="every 3 records"))
+        each = windowed | Distinct.PerKey() | beam.MapTuple(lambda _, n: n.value)
+        assert_that(each, equal_to([4.0, 1.0]), "PerKey")
+        together = windowed | beam.Values() | Distinct.Globally() | beam.Map(lambda n: n.value)
+        assert_that(together, equal_to([4.0, 1.0]), "Globally")
 
 
 def test_sessions_merge_their_sketches(in_process: Any) -> None:

@@ -136,7 +136,7 @@ def test_a_duplicate_in_a_later_bundle_is_found_and_a_new_window_starts_afresh()
         ("repeated", "bo", 16),
         ("fresh", "ana", 17),
     ]
-    tell_stream(arrivals, WindowPolicy(size=10), expected)
+    tell_stream(arrivals, WindowPolicy("10s"), expected)
 
 
 def test_a_late_duplicate_is_found_while_lateness_lasts_and_then_the_state_is_gone() -> None:
@@ -151,7 +151,7 @@ def test_a_late_duplicate_is_found_while_lateness_lasts_and_then_the_state_is_go
         .advance_watermark_to_infinity()
     )
     expected = [("fresh", "ana", 1), ("repeated", "ana", 2), ("fresh", "ana", 3)]
-    tell_stream(arrivals, WindowPolicy(size=10, allowed_lateness=30), expected)
+    tell_stream(arrivals, WindowPolicy("10s", allowed_lateness=30), expected)
 
 
 def test_keys_may_be_secretly_hashed_and_of_records(in_process: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_a_late_score_moves_up_in_its_window() -> None:
         .advance_watermark_to(NOON + 200)
         .advance_watermark_to_infinity()
     )
-    policy = WindowPolicy(size=10, allowed_lateness=60, accumulation="accumulating")
+    policy = WindowPolicy("10s", allowed_lateness=60, accumulation="accumulating")
     with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         panes = pipeline | arrivals | ApplyWindow(policy) | Ranking.Globally("largest", 2)
         assert_that(panes, equal_to([[30, 20], [99], [30, 25]]))

@@ -216,7 +216,7 @@ def test_a_late_text_meets_those_of_its_pane(accumulation: Any, late_pane: list[
         .advance_watermark_to(NOON + 200)
         .advance_watermark_to_infinity()
     )
-    policy = WindowPolicy(size=10, allowed_lateness=60, accumulation=accumulation)
+    policy = WindowPolicy("10s", allowed_lateness=60, accumulation=accumulation)
     with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         pairs = pipeline | arrivals | ApplyWindow(policy) | NearDuplicates()
         assert_that(pairs, equal_to([("a", "b", 1.0), *late_pane]))

@@ -68,7 +68,7 @@ def test_a_late_pane_is_a_new_file(tmp_path: Path, rows_of: RowsOf) -> None:
         lambda s: s.advance_watermark_to(NOON + 12),
         lambda s: s.add_elements([TimestampedValue({"n": 3}, NOON + 3)]),
     )
-    write_stream(arrivals, WindowPolicy(size=10, allowed_lateness=60), tmp_path)
+    write_stream(arrivals, WindowPolicy("10s", allowed_lateness=60), tmp_path)
     on_time, late = sorted(tmp_path.iterdir())
     assert on_time.name.startswith("19700112T134640Z-19700112T134650Z.pane0.shard0of1.")
     assert late.name.startswith("19700112T134640Z-19700112T134650Z.pane1.shard0of1.")
@@ -92,7 +92,7 @@ def test_any_schedule_of_bundles_windows_and_late_data_loses_and_doubles_nothing
         steps.append(lambda s, values=values: s.add_elements(values))
         watermark += chance.randrange(1, 15)
         steps.append(lambda s, watermark=watermark: s.advance_watermark_to(watermark))
-    write_stream(stream_of(*steps), WindowPolicy(size=20, allowed_lateness=5000), tmp_path)
+    write_stream(stream_of(*steps), WindowPolicy("20s", allowed_lateness=5000), tmp_path)
     files = sorted(tmp_path.iterdir())
     assert sorted(row["n"] for row in rows_of(*files)) == sorted(number for number, _ in records)
     for file in files:
@@ -115,7 +115,7 @@ def test_a_repeated_run_adds_nothing_and_another_run_overwrites_nothing(
             _ = (
                 pipeline
                 | stamped(pairs)
-                | ApplyWindow(WindowPolicy(size=10))
+                | ApplyWindow(WindowPolicy("10s"))
                 | write(f"{tmp_path}/out/", suffix=suffix)
             )
         return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
