@@ -48,6 +48,6 @@ def _is_hidden(path: str) -> bool:
 
 def _splits(file: FileMetadata) -> list[Split]:
     if not format_of(file.path).splittable or file.size_in_bytes <= _BYTES_A_SPLIT:
-        return [Split(file.path)]
+        return [Split(file.path, written=file.last_updated_in_seconds)]
     starts = range(0, file.size_in_bytes, _BYTES_A_SPLIT)
-    return [Split(file.path, start, start + _BYTES_A_SPLIT) for start in starts]
+    return [Split(file.path, start, start + _BYTES_A_SPLIT, file.last_updated_in_seconds) for start in starts]
