@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.sketches import hll_images
+from transforms.sketches.derived import Hashes
 from transforms.sketches.estimate import Estimate
-from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher, Hashes
+from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher
+from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
 
@@ -165,13 +167,13 @@ class HyperLogLog(Sketch):
                 return
             hashes = together
             self._hashes, self._registers = np.empty(0, np.uint64), np.zeros(self._size, np.uint8)
-        _raise_registers(self._registers, hashes)
+        raise_registers(self._registers, hashes)
 
     def _dense(self) -> NDArray[np.uint8]:
         if self._registers.size:
             return self._registers
         registers = np.zeros(self._size, np.uint8)
-        _raise_registers(registers, self._hashes)
+        raise_registers(registers, self._hashes)
         return registers
 
     def _payload(self) -> bytes:
@@ -195,7 +197,9 @@ class HyperLogLog(Sketch):
         return sketch
 
 
-def _raise_registers(registers: NDArray[np.uint8], hashes: Hashes) -> None:
+@kernel
+def raise_registers(registers: NDArray[np.uint8], hashes: Hashes) -> None:
+    """Raises each hash's register, of 2^precision, to the value that the hash gives."""
     places = (hashes & np.uint64(registers.size - 1)).astype(np.intp)
     # The exponent of a float counts its leading zeros; 38 bits are exact in one, and 0 has the exponent field 0.
     exponents = (hashes >> np.uint64(_LOW)).astype(np.float64).view(np.uint64) >> np.uint64(52)

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 
 from transforms.sketches.canonical import canonical, value_of
-from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher, double_hashes, lanes
+from transforms.sketches.derived import double_hashes, lanes
+from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher
 from transforms.sketches.siphash import siphash_one
 
 WORDS = [unicodedata.normalize("NFC", "é" * n) + "x" * m for n in range(9) for m in range(9)] + [
