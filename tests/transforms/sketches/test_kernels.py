@@ -36,6 +36,8 @@ from transforms.sketches.ragged import Ragged
 numba = pytest.importorskip("numba")
 
 EDGES = [0, 1, 255, 2**26 - 1, 2**26, 2**32 - 1, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
+LEAST = sys.float_info.min  # all below counts as zero
+FLOATS = [sign * size for sign in (1, -1) for size in (0.0, 5e-324, LEAST, np.nextafter(LEAST, 0), sys.float_info.max)]
 MANY = 40_000  # more than two blocks of any kernel
 
 
@@ -80,8 +82,9 @@ def counters(draw: st.DrawFn) -> tuple[Any, ...]:
 @st.composite
 def values(draw: st.DrawFn) -> tuple[Any, ...]:
     """Finite floats by their bits, and how many bits are below a bucket's."""
-    few = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=40)
-    many = st.builds(lambda s: np.random.default_rng(s).normal(size=MANY) * draw(st.sampled_from([0, 1, 1e300])), seed)
+    few = st.lists(st.sampled_from(FLOATS) | st.floats(allow_nan=False, allow_infinity=False), max_size=40)
+    scales = st.sampled_from([0.0, 1.0, 1e300])
+    many = st.builds(lambda s, by: np.append(np.random.default_rng(s).normal(size=MANY) * by, FLOATS), seed, scales)
     column = np.abs(draw(few | many)) if draw(st.booleans()) else np.array(draw(few | many), np.float64)
     return column.view(np.int64), draw(st.integers(43, 52))
 
@@ -122,11 +125,13 @@ ARGUMENTS: dict[str, st.SearchStrategy[tuple[Any, ...]]] = {
 }
 
 
-def _plain(result: Any) -> Any:
-    """An answer that == compares by every bit and type."""
-    if isinstance(result, tuple):
-        return tuple(map(_plain, result))
-    return (result.dtype.str, result.shape, result.tobytes()) if isinstance(result, np.ndarray) else result
+def _equal(one: Any, other: Any) -> bool:
+    """Whether both are the same in every bit and type."""
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    return bool(one == other)
 
 
 def test_every_kernel_has_a_loop_and_arguments_to_be_compared_by() -> None:
@@ -144,8 +149,8 @@ def test_a_loop_gives_the_bits_of_numpy(name: str) -> None:
     @given(ARGUMENTS[name])
     def compare(arguments: tuple[Any, ...]) -> None:
         ours, theirs = copy.deepcopy(arguments), copy.deepcopy(arguments)
-        assert _plain(loop(*ours)) == _plain(reference(*theirs))
-        assert _plain(ours) == _plain(theirs)  # what they wrote into, and what they must leave alone
+        assert _equal(loop(*ours), reference(*theirs))
+        assert _equal(ours, theirs)  # what they wrote into, and what they must leave alone
 
     compare()
 
