@@ -42,4 +42,6 @@ def lane_constants(count: int) -> tuple[Hashes, Hashes]:
     digests = [hashlib.blake2b(struct.pack("<Q", lane), digest_size=16, key=b"lanes").digest() for lane in range(count)]
     halves = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64).reshape(count, 2)
     factors, summands = halves.T.copy()
-    return factors | np.uint64(1), summands
+    factors |= np.uint64(1)
+    factors.flags.writeable = summands.flags.writeable = False  # all sketches share them
+    return factors, summands

@@ -23,7 +23,8 @@ from typing import Any, TypeVar, cast
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 KERNELS: dict[str, Callable[..., Any]] = {}  # the numpy functions, by name
-_running: dict[str, Callable[..., Any]] = {}  # what was chosen at a kernel's first call
+RUNNING: dict[str, Callable[..., Any]] = {}  # what was chosen at a kernel's first call
+_parts: list[Callable[..., Any]] = []  # that numba has not been told of
 _lock = threading.RLock()
 
 
@@ -50,7 +51,7 @@ def kernel(reference: Function) -> Function:
 
     @functools.wraps(reference)
     def run(*arguments: Any) -> Any:
-        return (_running.get(name) or _choose(name))(*arguments)
+        return (RUNNING.get(name) or _choose(name))(*arguments)
 
     return cast("Function", run)
 
@@ -70,7 +71,10 @@ class Loop:
 
     def compile(self) -> Callable[..., Any]:
         """The function as machine code, kept for later processes if there is a place for it."""
-        compiler: Any = importlib.import_module("numba").njit
+        numba: Any = importlib.import_module("numba")
+        compiler = numba.njit
+        while _parts:
+            numba.extending.register_jitable(_parts.pop())
         try:
             return cast("Callable[..., Any]", compiler(self.signature, nogil=True, cache=True)(self.body))
         except (RuntimeError, OSError):  # no folder that can be written, or no room in it
@@ -84,14 +88,15 @@ def loop(signature: str) -> Callable[[Callable[..., Any]], Loop]:
 
 def part(function: Function) -> Function:
     """Marks a step that loops share. It must stand in their file: numba's cache looks at no other for changes."""
-    return cast("Function", importlib.import_module("numba").extending.register_jitable(function))
+    _parts.append(function)
+    return function
 
 
 def _choose(name: str) -> Callable[..., Any]:
     with _lock:
-        if name not in _running:
-            _running[name] = KERNELS[name] if CHOICE == "numpy" else _compiled_or_reference(name)
-        return _running[name]
+        if name not in RUNNING:
+            RUNNING[name] = KERNELS[name] if CHOICE == "numpy" else _compiled_or_reference(name)
+        return RUNNING[name]
 
 
 def _compiled_or_reference(name: str) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
 """The kernels again, as loops that numba compiles: item after item in registers, where numpy takes a pass a step.
 
-Each has the name and the arguments of the numpy function that `kernels.kernel` marks, and gives the same bits. Nothing
-here is imported where numba is not. Every constant is an np.uint64: numba makes floats of uint64 and int.
+Each has the name and the arguments of the numpy function that `kernels.kernel` marks, and gives the same bits.
+Every constant beside a word is an np.uint64: numba makes floats of uint64 and int. Nothing checks a place against the
+end of an array: whoever calls has done so.
 """
 
 from __future__ import annotations

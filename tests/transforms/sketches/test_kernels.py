@@ -170,7 +170,7 @@ def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def choose(choice: str) -> None:
         monkeypatch.setattr(kernels, "CHOICE", choice)
-        monkeypatch.setattr(kernels, "_running", {})
+        monkeypatch.setattr(kernels, "RUNNING", {})
 
     return choose
 
@@ -223,11 +223,11 @@ def _images() -> list[bytes]:
 def test_sketches_have_equal_bytes_with_either_kernels(choose: Callable[[str], None]) -> None:
     choose("numpy")
     by_numpy = _images()
-    assert kernels._running == kernels.KERNELS
+    assert kernels.RUNNING == kernels.KERNELS
     choose("compiled")
     assert _images() == by_numpy
-    assert set(kernels._running) == set(kernels.KERNELS)
-    assert not set(kernels._running.values()) & set(kernels.KERNELS.values())
+    assert set(kernels.RUNNING) == set(kernels.KERNELS)
+    assert not set(kernels.RUNNING.values()) & set(kernels.KERNELS.values())
 
 
 def test_threads_that_come_first_together_share_one_compilation(
@@ -253,7 +253,7 @@ def test_without_numba_numpy_does_the_work_unless_compiled_was_asked_for(
     monkeypatch.setitem(sys.modules, "numba", None)
     choose("either")
     DEFAULT.hash_many(np.arange(100))
-    assert kernels._running == {"siphash_each_word": kernels.KERNELS["siphash_each_word"]}
+    assert {"siphash_each_word": kernels.KERNELS["siphash_each_word"]} == kernels.RUNNING
     choose("compiled")
     with pytest.raises(ImportError, match=r"numba is not installed: pip install 'streamsketch\[fast\]'"):
         DEFAULT.hash_many(np.arange(100))
@@ -270,7 +270,7 @@ def test_a_numba_that_fails_is_told_of_and_numpy_does_the_work(
     choose("either")
     with pytest.warns(RuntimeWarning, match=f"numpy alone, since numba fails: {failure}"):
         assert DEFAULT.hash_many(np.arange(100))[7] == DEFAULT.hash_one(7)
-    assert kernels._running == {"siphash_each_word": kernels.KERNELS["siphash_each_word"]}
+    assert {"siphash_each_word": kernels.KERNELS["siphash_each_word"]} == kernels.RUNNING
     choose("compiled")
     with pytest.raises(ImportError, match=f"numba fails: {failure}"):
         DEFAULT.hash_many(np.arange(100))
@@ -302,7 +302,7 @@ def test_the_environment_chooses_and_numba_is_not_imported_before_it_is_needed(c
         "import sys; from transforms.sketches import DEFAULT, kernels; import numpy\n"
         "before = 'numba' in sys.modules\n"
         "assert DEFAULT.hash_many(numpy.arange(100))[7] == DEFAULT.hash_one(7)\n"
-        "print(before, 'numba' in sys.modules, type(kernels._running['siphash_each_word']).__name__)"
+        "print(before, 'numba' in sys.modules, type(kernels.RUNNING['siphash_each_word']).__name__)"
     )
     assert _run(program, choice).stdout.strip() == expected
 
