@@ -16,8 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches import kll_images
 from transforms.sketches.columns import float_column
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.kll_images import KllImage
 from transforms.sketches.ranks import place_of, require_comparable
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -122,6 +124,31 @@ class Kll(Sketch):
 
     def memory(self) -> int:
         return 16 + sum(level.nbytes for level in self._levels)
+
+    def to_datasketches(self) -> bytes:
+        """An image of doubles for Apache DataSketches, Spark and others, which answer from it and merge it with theirs.
+
+        They also merge sketches of unlike k, and then err as the smaller k does; ours refuse to.
+
+        >>> sketch = Kll(k=100)
+        >>> sketch.add_many(range(5000))
+        >>> Kll.from_datasketches(sketch.to_datasketches()) == sketch
+        True
+        """
+        return kll_images.to_datasketches(KllImage(self._k, self._min, self._max, self._levels))
+
+    @classmethod
+    def from_datasketches(cls, data: bytes, *, items: str = "doubles", seed: int = 0) -> Self:
+        """The sketch in an image of Apache DataSketches; raises ValueError for anything else.
+
+        The image does not say what it holds: `items` does, doubles, floats, longs or ints. One that has taken in a
+        sketch of a smaller k comes as a sketch of that k, since it errs as such. `seed` is for coins yet to be tossed.
+        """
+        image = kll_images.from_datasketches(data, items)
+        sketch = cls(image.k, seed)
+        sketch._levels, sketch._min, sketch._max = image.levels, image.least, image.greatest
+        sketch._compress()
+        return sketch
 
     def _compress(self) -> None:
         """Compacts the lowest overfull level, until all fit together."""
