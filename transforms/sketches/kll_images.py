@@ -130,4 +130,5 @@ def _capacity(k: int, height: int) -> int:
 def _fallen(k: int, depth: int) -> int:
     if depth > 30:  # in two steps, each rounded, as theirs
         return _fallen(_fallen(k, depth // 2), depth - depth // 2)
-    return ((k << depth + 1) // 3**depth + 1) // 2
+    power: int = 3**depth
+    return ((k << depth + 1) // power + 1) // 2
