@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tracemalloc
 from typing import Any
 
@@ -142,6 +143,7 @@ def test_what_has_taken_in_a_smaller_k_comes_as_a_sketch_of_that_k() -> None:
     assert (read.parameters["k"], read.count) == (100, 20_000)
     assert read.rank_error == pytest.approx(large.normalized_rank_error(False))
     assert our_errors(read, 10_000).max() < 1.5 * read.rank_error
+    assert read.memory() < 3_000  # of a sketch of that k, not of 400
     read.merge(ours_of(shuffled(10_000, 3), 100))
     assert read_by_theirs(read).n == 30_000
 
@@ -185,6 +187,20 @@ def test_levels_out_of_order_and_cut_images_are_refused() -> None:
             Kll.from_datasketches(image[:size])
     with pytest.raises(ValueError, match="must have"):
         Kll.from_datasketches(image + b"\0")
+
+
+def test_a_level_of_less_than_nothing_is_refused_though_the_weights_add_up() -> None:
+    places, values = struct.pack("<2I", 12, 10), np.arange(6.0)  # of 16: -2 values of weight 1, and 6 of weight 2
+    image = struct.pack("<4BHBx", 5, 1, 15, 0, 8, 8) + struct.pack("<QHBx", 10, 8, 2) + places + values.tobytes()
+    with pytest.raises(ValueError, match="must stand for the 10"):
+        Kll.from_datasketches(image)
+
+
+def test_a_sketch_that_no_image_can_hold_is_refused() -> None:
+    sketch = Kll(8)
+    sketch._levels = [np.arange(1_000.0)]
+    with pytest.raises(ValueError, match="at most 60 levels, got 125"):
+        sketch.to_datasketches()
 
 
 def test_damaged_images_are_refused_or_make_a_sketch_in_bounded_memory() -> None:
