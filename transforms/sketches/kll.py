@@ -128,7 +128,8 @@ class Kll(Sketch):
     def to_datasketches(self) -> bytes:
         """An image of doubles for Apache DataSketches, Spark and others, which answer from it and merge it with theirs.
 
-        They also merge sketches of unlike k, and then err as the smaller k does; ours refuse to.
+        They also merge sketches of unlike k, and then err as the smaller k does; ours refuse to. Spark reads it by the
+        functions that end in _double; those for other types answer from it too, and wrongly.
 
         >>> sketch = Kll(k=100)
         >>> sketch.add_many(range(5000))

@@ -40,11 +40,12 @@ def to_datasketches(image: KllImage) -> bytes:
         start = _START.pack(2, 1 + count, _FAMILY, _SINGLE if count else _EMPTY, image.k, _LEAST)
         return start + np.concatenate(levels).astype("<f8").tobytes()
     # Their levels hold up to one value less than ours, which round up: an empty level on top makes room.
-    while _capacity(image.k, len(levels)) < held:
+    while _capacity(image.k, len(levels)) < held and len(levels) <= _MOST_LEVELS:
         levels.append(np.zeros(0))
     if len(levels) > _MOST_LEVELS:
         raise ValueError(
-            f"a KLL image must have at most {_MOST_LEVELS} levels, got {len(levels)}: the sketch is overfull"
+            f"a KLL image of k = {image.k} must hold at most {_capacity(image.k, _MOST_LEVELS)} values in "
+            f"{_MOST_LEVELS} levels, got {held} in {len(image.levels)}: merge the sketch into an empty one first"
         )
     sizes = np.array([level.size for level in levels])
     starts = _capacity(image.k, len(levels)) - held + np.append(0, sizes.cumsum()[:-1])
@@ -69,7 +70,7 @@ def from_datasketches(data: bytes, items: str = "doubles") -> KllImage:
             f"with {integers} integers: serialize the sketch in its compact form"
         )
     if k < _LEAST or least_size != _LEAST:
-        raise ValueError(f"k and m of a KLL image must be at least 8 and 8, got {k} and {least_size}")
+        raise ValueError(f"k of a KLL image must be at least 8 and m just 8, got {k} and {least_size}")
     kind = (integers, version, flags & (_EMPTY | _SINGLE))
     if kind == (2, 1, _EMPTY):
         _values(data, _START.size, 0, items)

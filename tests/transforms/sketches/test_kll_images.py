@@ -198,9 +198,12 @@ def test_a_level_of_less_than_nothing_is_refused_though_the_weights_add_up() -> 
 
 def test_a_sketch_that_no_image_can_hold_is_refused() -> None:
     sketch = Kll(8)
-    sketch._levels = [np.arange(1_000.0)]
-    with pytest.raises(ValueError, match="at most 60 levels, got 125"):
+    sketch._levels = [np.arange(1_000_000.0)]
+    with pytest.raises(ValueError, match="at most 480 values in 60 levels, got 1000000 in 1"):
         sketch.to_datasketches()
+    fitting = Kll(8)
+    fitting.merge(sketch)
+    assert read_by_theirs(fitting).n == 1_000_000
 
 
 def test_damaged_images_are_refused_or_make_a_sketch_in_bounded_memory() -> None:
