@@ -9,7 +9,7 @@ items and an error of 0.01 % it was wrong four times as often as stated.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher, Hashes, lanes
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -86,8 +87,9 @@ class Bloom(Sketch):
             flags[places] = True
         self._bytes |= np.packbits(flags, bitorder="little")
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the filter of both; raises ValueError where they are unlike."""

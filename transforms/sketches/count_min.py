@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher, double_hashes
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -83,8 +84,9 @@ class CountMin(Sketch):
             np.add.at(row, places, added)
         self._total += total
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)

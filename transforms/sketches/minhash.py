@@ -8,12 +8,14 @@ nearest neighbors (1998).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher, lanes
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -62,8 +64,9 @@ class MinHash(Sketch):
             least = [lane.min() for lane in lanes(hashes[begin : begin + _BLOCK], self._least.size)]
             np.minimum(self._least, least, out=self._least)
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the sketch of both sets' union; raises ValueError where they are unlike."""
