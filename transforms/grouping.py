@@ -38,7 +38,7 @@ class Parts:
 
     @classmethod
     def of(cls, table: pa.Table, by: Sequence[str], pane_ends: NDArray[np.int64], shards: int) -> Parts:
-        """The parts of a table, given the end of the pane of each row; a key is always in the same shard of `shards`."""
+        """The parts of a table, given the end of each row's pane; a key is always in the same shard of `shards`."""
         encoded = pa.array(pane_ends).dictionary_encode()
         keys, key_of_row = distinct_rows(table.select(by), table.num_rows)
         shard_of_key = _shards(keys, shards) if shards > 1 and by else np.zeros(max(keys.num_rows, 1), np.intp)
@@ -77,7 +77,7 @@ class Parts:
 
 
 def distinct_rows(table: pa.Table, size: int) -> tuple[pa.Table, Places]:
-    """The rows of a table that differ, and the place among them of each; nulls are equal. All rows of no column are one.
+    """The rows of a table that differ, and the place among them of each; nulls are equal, as are rows of no column.
 
     >>> rows, places = distinct_rows(pa.table({"lang": ["en", None, "en"], "device": [1, 1, 1]}), 3)
     >>> rows.to_pylist(), places.tolist()

@@ -39,7 +39,7 @@ class Partial:
 
 
 class PartialCoder(beam.coders.Coder):
-    """A partial between workers: a version byte, its keys as an Arrow stream, and its columns sealed; never a pickle."""
+    """A partial between workers: a version byte, keys as an Arrow stream, and columns sealed; never a pickle."""
 
     VERSION = b"\x01"
 
@@ -83,7 +83,7 @@ class _WaitingCoder(PartialCoder):
 
 
 class UnitePartials(beam.CombineFn):
-    """Partials -> the one of all of them, or None where there is none. They wait for each other, to be united at once."""
+    """Partials -> the one of all of them, or None where there is none; many are united at once."""
 
     def create_accumulator(self) -> list[Partial]:
         return []

@@ -10,6 +10,8 @@ import pyarrow as pa
 from transforms.sketches.count import Count
 from transforms.sketches.count_column import CountColumn
 from transforms.sketches.hashed import Hashed
+from transforms.sketches.heavy_hitters import HeavyHitters
+from transforms.sketches.heavy_hitters_column import HeavyHittersColumn
 from transforms.sketches.hyperloglog import HyperLogLog
 from transforms.sketches.hyperloglog_column import HyperLogLogColumn
 from transforms.sketches.kinds import load
@@ -17,16 +19,23 @@ from transforms.sketches.kll import Kll
 from transforms.sketches.kll_column import KllColumn
 from transforms.sketches.log_histogram import LogHistogram
 from transforms.sketches.log_histogram_column import LogHistogramColumn
+from transforms.sketches.moments import Moments
+from transforms.sketches.moments_column import MomentsColumn
 from transforms.sketches.sealing import SealError, unseal
 from transforms.sketches.sketch import Sketch
 from transforms.sketches.sketch_column import Groups, SketchColumn, open_column
 from transforms.sketches.sketch_list import SketchList
+from transforms.sketches.total import Total
+from transforms.sketches.total_column import TotalColumn
 
 _COLUMNS: dict[type[Sketch], type[SketchColumn]] = {
     Count: CountColumn,
+    HeavyHitters: HeavyHittersColumn,
     HyperLogLog: HyperLogLogColumn,
     Kll: KllColumn,
     LogHistogram: LogHistogramColumn,
+    Moments: MomentsColumn,
+    Total: TotalColumn,
 }
 _KINDS = {column.KIND: column for column in list[type[SketchColumn]]([SketchList, *_COLUMNS.values()])}
 
@@ -34,13 +43,15 @@ _KINDS = {column.KIND: column for column in list[type[SketchColumn]]([SketchList
 def sketch_column(empty: Sketch, values: Any, groups: Any, size: int) -> SketchColumn:
     """Sketches like `empty`, one for each group from 0 to `size` - 1, of the values of that group.
 
-    Values are an Arrow array without nulls or a numpy array, or what `empty.prepare` makes of one; `groups` has the
-    group of each. Raises ValueError where a group is not below size, and as `add_many` does.
+        Values are an Arrow array without nulls or a numpy array, or what `empty.prepare` makes of one; `groups` has the
+        group of each. Raises ValueError where a group is not below size, and as `add_many` does.
 
-    >>> from transforms.sketches.hyperloglog import HyperLogLog
-    >>> users = sketch_column(HyperLogLog(12), pa.array(["ana", "bo", "ana"]), [0, 1, 0], 3)
-    >>> users.estimate().field("value").to_pylist(), users.sketch(1).estimate().value
-    ([1.0, 1.0, 0.0], 1.0)
+        >>> from transforms.sketches.heavy_hitters import HeavyHitters
+    from transforms.sketches.heavy_hitters_column import HeavyHittersColumn
+    from transforms.sketches.hyperloglog import HyperLogLog
+        >>> users = sketch_column(HyperLogLog(12), pa.array(["ana", "bo", "ana"]), [0, 1, 0], 3)
+        >>> users.estimate().field("value").to_pylist(), users.sketch(1).estimate().value
+        ([1.0, 1.0, 0.0], 1.0)
     """
     of_value: Groups = np.asarray(groups, np.intp)
     column = values if isinstance(values, pa.Array | Hashed) else pa.array(values)

@@ -36,8 +36,8 @@ class CountColumn(SketchColumn):
         counts = np.zeros(size, np.int64)
         for column, places in parts:
             counts[places] += column._counts
-        if (counts < 0).any():
-            raise OverflowError("a column counts to below 2^63: begin another")
+            if (counts < 0).any():
+                raise OverflowError("a count must stay below 2^63: begin another")
         return cls(empty, counts)
 
     @property
