@@ -49,7 +49,11 @@ def untagged(keys: pa.LargeBinaryArray) -> pa.Array:
     if len(tags) == 1 and tags[0] in _NUMBERS and (np.diff(offsets) == 9).all():
         words = np.ascontiguousarray(data.reshape(-1, 9)[:, :8])
         return pa.array(words.view(_NUMBERS[tags[0]]).ravel())
-    return pa.array([value_of(key[:-1], key[-1]) for key in keys.to_pylist()])
+    values = [value_of(key[:-1], key[-1]) for key in keys.to_pylist()]
+    kinds = sorted({type(value).__name__ for value in values})
+    if len(kinds) > 1:
+        raise ValueError(f"items must be of one kind to make a column, got {' and '.join(kinds)}: ask sketch by sketch")
+    return pa.array(values)
 
 
 def _words(numbers: NDArray[np.int64] | NDArray[np.float64], tag: int) -> pa.LargeBinaryArray:

@@ -104,20 +104,21 @@ def open_column(sealed: Sealed) -> list[bytes]:
     return pieces
 
 
-def unite(parts: Sequence[tuple[SketchColumn, Groups]], size: int) -> Any:
+def unite(parts: Sequence[tuple[SketchColumn, Any]], size: int) -> Any:
     """One column of `size` from several: sketch i of a part is merged into the sketch at its i-th place.
 
     The places of a part must differ. Raises ValueError where the sketches are unlike, or places are not below size.
     """
     if not parts:
         raise ValueError("columns must be united from one at least, got none: make an empty one of the sketch")
+    placed = [(column, np.asarray(places, np.intp)) for column, places in parts]
     first = parts[0][0]
-    for column, places in parts:
+    for column, places in placed:
         first.empty._require_alike(column.empty)  # noqa: SLF001 - sketches side by side are sketches
         if type(column) is not type(first):
             raise ValueError(f"cannot unite {type(first).__name__} with {type(column).__name__}: build both alike")
-        if len(places) != len(column) or np.bincount(places, minlength=size).size > size:
-            raise ValueError(f"{len(column)} sketches must each have a place below {size}")
-        if len(places) and np.bincount(places).max() > 1:
+        if places.shape != (len(column),) or places.min(initial=0) < 0 or places.max(initial=-1) >= size:
+            raise ValueError(f"{len(column)} sketches must each have a place from 0 to below {size}")
+        if np.bincount(places, minlength=1).max() > 1:
             raise ValueError("the sketches of a column must go to different places: unite two columns instead")
-    return first._united(first.empty, parts, size)  # noqa: SLF001 - this is what it is for
+    return first._united(first.empty, placed, size)  # noqa: SLF001 - this is what it is for
