@@ -18,14 +18,16 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
 
+from transforms.combining import SketchCombineFn
 from transforms.grouping import Parts, flattened
 from transforms.measures import Measure
 from transforms.partials import Partial, UnitePartials
 from transforms.sketches import SketchColumn, sketch_column
 from transforms.windowing import ApplyWindow, WindowPolicy
 
-_ROWS_TOGETHER = 2**20  # of a bundle, grouped at once
+_ROWS_TOGETHER = 2**19  # of a bundle, grouped at once
 _TIME = pa.timestamp("us", tz="UTC")
+_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 Key: TypeAlias = tuple[Any, ...]  # the values of the key columns
 Output: TypeAlias = Literal["answers", "batches"]
 
@@ -72,14 +74,33 @@ class MeasureBatches(beam.PTransform):
             raise ValueError(f"the columns of a batch must have different names, got {', '.join(names)}: rename some")
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        measures = dict(self.measures)
+        sketched, asked = _sketched_and_asked(self.measures)
         partials = batches | "Measure" >> beam.ParDo(
-            _MeasureBundle(tuple(self.by), measures, self.windows, self.event_time, self.shards)
+            _MeasureBundle(tuple(self.by), sketched, self.windows, self.event_time, self.shards)
         )
         merged = partials | "Pane" >> ApplyWindow(self.windows) | "Merge" >> beam.CombinePerKey(UnitePartials())
         if self.output == "batches":
-            return merged | "Answer" >> beam.FlatMap(_batch, measures).with_output_types(pa.RecordBatch)
-        return merged | "Answer" >> beam.FlatMap(_answers, measures).with_output_types(tuple[Key, dict[str, Any]])
+            return merged | "Answer" >> beam.FlatMap(_batch, asked).with_output_types(pa.RecordBatch)
+        return merged | "Answer" >> beam.FlatMap(_answers, asked).with_output_types(tuple[Key, dict[str, Any]])
+
+
+# Which column of sketches answers a measure, and how.
+_Asked: TypeAlias = dict[str, tuple[int, SketchCombineFn[Any, Any]]]
+
+
+def _sketched_and_asked(measures: Mapping[str, Measure]) -> tuple[list[Measure], _Asked]:
+    """The measures to sketch, and where each measure finds its sketches: those of a sum and of a mean are the same."""
+    sketched: list[Measure] = []
+    asked: _Asked = {}
+    places: dict[Any, int] = {}
+    for name, measure in measures.items():
+        empty = measure.combine_fn.make()
+        of = measure.column, type(empty), tuple(sorted(empty.parameters.items()))
+        if of not in places:
+            places[of] = len(sketched)
+            sketched.append(measure)
+        asked[name] = places[of], measure.combine_fn
+    return sketched, asked
 
 
 @beam.typehints.with_output_types(tuple[int, Partial])
@@ -87,10 +108,10 @@ class _MeasureBundle(beam.DoFn):
     """Sketches of the rows of a bundle: (shard, sketches of its keys) for each pane, at the pane's end."""
 
     def __init__(
-        self, by: tuple[str, ...], measures: dict[str, Measure], windows: WindowPolicy, event_time: str, shards: int
+        self, by: tuple[str, ...], measures: list[Measure], windows: WindowPolicy, event_time: str, shards: int
     ) -> None:
         self._by = by
-        self._measures = list(measures.values())
+        self._measures = measures
         self._windows = windows
         self._event_time = event_time
         self._shards = shards
@@ -145,8 +166,10 @@ class _MeasureBundle(beam.DoFn):
             raise ValueError(
                 f"{times.null_count} rows have no {self._event_time}: reject them before they are measured"
             )
-        micros: NDArray[np.int64] = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64()).to_numpy()
-        return micros
+        if not pa.types.is_timestamp(times.type):
+            raise ValueError(f"{self._event_time} must be a column of timestamps, got {times.type}: cast it")
+        ticks: NDArray[np.int64] = times.cast(pa.int64()).to_numpy()
+        return ticks // 1000 if times.type.unit == "ns" else ticks * _MICROS[times.type.unit]
 
 
 # What depends on how time is cut: these two alone.
@@ -165,35 +188,27 @@ def _last(end: int) -> Timestamp:
     return MIN_TIMESTAMP if end == np.iinfo(np.int64).max else Timestamp(micros=end - 1)
 
 
-def _answers(
-    of_shard: tuple[int, Partial | None], measures: dict[str, Measure]
-) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _answers(of_shard: tuple[int, Partial | None], asked: _Asked) -> Iterator[tuple[Key, dict[str, Any]]]:
     if (partial := of_shard[1]) is None:
         return
-    answers = [
-        map(measure.combine_fn.answer_of, column)
-        for measure, column in zip(measures.values(), partial.columns, strict=True)
-    ]
+    answers = [map(combine_fn.answer_of, partial.columns[place]) for place, combine_fn in asked.values()]
     keys = zip(*partial.keys.to_pydict().values(), strict=True) if partial.keys.num_columns else [()]
     for key, *of_key in zip(keys, *answers, strict=True):
-        yield key, dict(zip(measures, of_key, strict=True))
+        yield key, dict(zip(asked, of_key, strict=True))
 
 
 def _batch(
-    of_shard: tuple[int, Partial | None], measures: dict[str, Measure], window: Any = beam.DoFn.WindowParam
+    of_shard: tuple[int, Partial | None], asked: _Asked, window: Any = beam.DoFn.WindowParam
 ) -> Iterator[pa.RecordBatch]:
     if (partial := of_shard[1]) is None:
         return
     size = len(partial.columns[0])
     bounds = (window.start.micros, window.end.micros) if isinstance(window, IntervalWindow) else (None, None)
-    answers = [
-        column.answers(measure.combine_fn.answer or measure.combine_fn.answer_of)
-        for measure, column in zip(measures.values(), partial.columns, strict=True)
-    ]
+    answers = [partial.columns[place].answers(fn.answer or fn.answer_of) for place, fn in asked.values()]
     arrays = [
         *(column.combine_chunks() for column in partial.keys.columns),
         *(pa.repeat(pa.scalar(bound, _TIME), size) for bound in bounds),
         *answers,
     ]
-    names = [*partial.keys.column_names, "window_start", "window_end", *measures]
+    names = [*partial.keys.column_names, "window_start", "window_end", *asked]
     yield pa.RecordBatch.from_arrays(arrays, names)

@@ -42,11 +42,13 @@ class Parts:
         encoded = pa.array(pane_ends).dictionary_encode()
         keys, key_of_row = distinct_rows(table.select(by), table.num_rows)
         shard_of_key = _shards(keys, shards) if shards > 1 and by else np.zeros(max(keys.num_rows, 1), np.intp)
-        # Keys in the order of their shards, so that a part is a run of groups.
-        order = stable_order(shard_of_key, shards)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(order.size)
-        cells = encoded.indices.to_numpy().astype(np.intp) * order.size + rank[key_of_row]
+        order = np.arange(shard_of_key.size)
+        if shards > 1:  # keys in the order of their shards, so that a part is a run of groups
+            order = stable_order(shard_of_key, shards)
+            rank = np.empty_like(order)
+            rank[order] = np.arange(order.size)
+            key_of_row = rank[key_of_row]
+        cells = encoded.indices.to_numpy().astype(np.intp) * order.size + key_of_row
         group_of_row, groups = ranked(cells, len(encoded.dictionary) * order.size)
         pane, key = np.divmod(groups, order.size)
         key = order[key]
@@ -59,7 +61,8 @@ class Parts:
                 ends, shard_of_key[key[starts]].tolist(), np.split(key, starts[1:]), strict=True
             )
         ]
-        return cls(parts, part_of_group[group_of_row], (group_of_row - starts[part_of_group[group_of_row]]))
+        key_of_group = np.arange(groups.size) - starts[part_of_group]
+        return cls(parts, part_of_group[group_of_row], key_of_group[group_of_row])
 
     def split(self, values: Any, rows: Places | None) -> Iterator[tuple[Any, Places]]:
         """The values of each part, and the place of each one's key; `rows` tells which row a value is of.

@@ -44,8 +44,10 @@ class MomentsColumn(SketchColumn):
             squares = differences * differences
             rows["count"], rows["mean"], rows["squares"] = count, mean, np.bincount(groups, squares, size)
             rows["cubes"] = np.bincount(groups, squares * differences, size)
-        np.minimum.at(rows["least"], groups, column)
-        np.maximum.at(rows["most"], groups, column)
+        for name, lower in (("least", np.minimum), ("most", np.maximum)):
+            extremes = rows[name].copy()  # side by side, for speed
+            lower.at(extremes, groups, column)
+            rows[name] = extremes
         return cls(empty, _finite(rows))
 
     @classmethod

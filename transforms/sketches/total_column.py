@@ -78,26 +78,34 @@ class TotalColumn(SketchColumn):
     @property
     def sum(self) -> pa.Array:
         """The sum of each, as the nearest float; infinite beyond the floats."""
-        return pa.array(np.array([_quotient(units, 1 << _UNIT) for units in self._units()], np.float64))
+        return pa.array([_nearest(number, 1, self._exponent) for number in self._numbers()], pa.float64())
 
     @property
     def mean(self) -> pa.Array:
         """The mean of each, as the nearest float; NaN where there is none."""
-        pairs = zip(self._units(), self._counts.tolist(), strict=True)
-        means = [units / (count << _UNIT) if count else math.nan for units, count in pairs]
-        return pa.array(np.array(means, np.float64))
+        pairs = zip(self._numbers(), self._counts.tolist(), strict=True)
+        means = [_nearest(number, count, self._exponent) if count else math.nan for number, count in pairs]
+        return pa.array(means, pa.float64())
 
     def sketch(self, place: int) -> Total:
         total = Total()
         total._count = int(self._counts[place])
-        (total._units,) = _numbers(self._words[place : place + 1], self._lowest)
+        (number,) = self._numbers(slice(place, place + 1))
+        total._units = number << self._lowest * _WORD
         return total
 
     def memory(self) -> int:
         return self._counts.nbytes + self._words.nbytes
 
-    def _units(self) -> Iterator[int]:
-        return _numbers(self._words, self._lowest)
+    @property
+    def _exponent(self) -> int:
+        """Of the power of two that the lowest bit of the words stands for."""
+        return self._lowest * _WORD - _UNIT
+
+    def _numbers(self, places: slice = slice(None)) -> Iterator[int]:
+        """The words of each sum as one whole number."""
+        data, width = (self._words[places] & 0xFFFFFFFF).astype("<u4").tobytes(), 4 * self._words.shape[1]
+        return (int.from_bytes(data[at : at + width], "little", signed=True) for at in range(0, len(data), width))
 
     def _pieces(self) -> list[bytes]:
         layout = _LAYOUT.pack(self._lowest, self._words.shape[1])
@@ -132,15 +140,11 @@ def _carried(lowest: int, words: _Whole) -> tuple[int, _Whole]:
     return lowest, words
 
 
-def _numbers(words: _Whole, lowest: int) -> Iterator[int]:
-    signed = words.shape[1] * 4
-    data = (words & 0xFFFFFFFF).astype("<u4").tobytes()
-    for start in range(0, len(data), signed):
-        yield int.from_bytes(data[start : start + signed], "little", signed=True) << lowest * _WORD
-
-
-def _quotient(units: int, unit: int) -> float:
+def _nearest(number: int, count: int, exponent: int) -> float:
+    """The float nearest to number / count * 2^exponent; infinite beyond the floats."""
     try:
-        return units / unit
+        if exponent > -900 and number.bit_length() < 1000:  # then the quotient is a normal float, and rounded once
+            return math.ldexp(number / count, exponent)
+        return (number << max(exponent, 0)) / (count << max(-exponent, 0))
     except OverflowError:
-        return math.copysign(math.inf, units)
+        return math.copysign(math.inf, number)
