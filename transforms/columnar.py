@@ -19,7 +19,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
 
 from transforms.combining import SketchCombineFn
-from transforms.grouping import Parts, flattened
+from transforms.grouping import Parts, flattened, together
 from transforms.measures import Measure
 from transforms.partials import Partial, UnitePartials
 from transforms.sketches import SketchColumn, sketch_column
@@ -131,11 +131,11 @@ class _MeasureBundle(beam.DoFn):
             yield from self.finish_bundle()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        waiting = [pa.Table.from_batches([batch]) for batch in self._waiting if batch.num_rows]
+        waiting = [batch for batch in self._waiting if batch.num_rows]
         self.start_bundle()
         if not waiting:
             return
-        table = pa.concat_tables(waiting, promote_options="permissive")
+        table = together(waiting)
         parts = Parts.of(table, self._by, _pane_ends(self._windows, self._times(table)), self._shards)
         columns = zip(*self._columns(table, parts), strict=True)
         for part, sketches in zip(parts.parts, columns, strict=True):

@@ -143,3 +143,15 @@ def flattened(values: pa.Array) -> tuple[pa.Array, Places | None]:
         rows = valid if rows is None else rows[valid]
         values = values.drop_null()
     return values, rows
+
+
+def together(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Batches as one table; where their types differ, the wider ones count. ArrowTypeError where there is none."""
+    tables = [pa.Table.from_batches([batch]) for batch in batches]
+    if any(table.schema != tables[0].schema for table in tables):
+        tables = [table.cast(pa.schema(map(_decoded, table.schema))) for table in tables]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _decoded(field: pa.Field) -> pa.Field:
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
