@@ -138,6 +138,9 @@ def _within_bounds(sketch: Any, numbers: Any) -> None:
         assert sketch.mean == pytest.approx(values.mean(), rel=1e-12, abs=1e-13 * largest)
         if values.size > 1:
             assert sketch.variance == pytest.approx(values.var(ddof=1), rel=1e-9, abs=1e-12 * largest**2)
+        if values.std() > 1e-3 * largest:
+            skewness = ((values - values.mean()) ** 3).mean() / values.std() ** 3
+            assert sketch.skewness == pytest.approx(skewness, rel=1e-6, abs=1e-6)
         return
     ordered = np.sort(values)
     assert (sketch.quantile(0.0).value, sketch.quantile(1.0).value) == (ordered[0], ordered[-1])
