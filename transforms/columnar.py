@@ -26,7 +26,7 @@ from transforms.sketches import SketchColumn, sketch_column
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 _ROWS_TOGETHER = 2**19  # of a bundle, grouped at once
-_SHARDS_OF_ALL_TIME = 32
+_SHARDS_OF_ALL_TIME = 8
 _TIME = pa.timestamp("us", tz="UTC")
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 Key: TypeAlias = tuple[Any, ...]  # the values of the key columns
@@ -53,7 +53,7 @@ class MeasureBatches(beam.PTransform):
     Keys are hashed into `shards`, and a shard and pane is one group to Beam, to which each group costs half a
     millisecond however small it is. One shard is the cheapest up to some 100,000 keys a pane; more of them let several
     workers merge one pane, and where a pane fires again, which tells all keys of the shard again, tell fewer. Left out,
-    there is one a pane, and 32 where time is left whole.
+    there is one a pane, and 8 where time is left whole.
     """
 
     by: Sequence[str]

@@ -43,15 +43,12 @@ _KINDS = {column.KIND: column for column in list[type[SketchColumn]]([SketchList
 def sketch_column(empty: Sketch, values: Any, groups: Any, size: int) -> SketchColumn:
     """Sketches like `empty`, one for each group from 0 to `size` - 1, of the values of that group.
 
-        Values are an Arrow array without nulls or a numpy array, or what `empty.prepare` makes of one; `groups` has the
-        group of each. Raises ValueError where a group is not below size, and as `add_many` does.
+    Values are an Arrow array without nulls or a numpy array, or what `empty.prepare` makes of one; `groups` has the
+    group of each. Raises ValueError where a group is not below size, and as `add_many` does.
 
-        >>> from transforms.sketches.heavy_hitters import HeavyHitters
-    from transforms.sketches.heavy_hitters_column import HeavyHittersColumn
-    from transforms.sketches.hyperloglog import HyperLogLog
-        >>> users = sketch_column(HyperLogLog(12), pa.array(["ana", "bo", "ana"]), [0, 1, 0], 3)
-        >>> users.estimate().field("value").to_pylist(), users.sketch(1).estimate().value
-        ([1.0, 1.0, 0.0], 1.0)
+    >>> users = sketch_column(HyperLogLog(12), pa.array(["ana", "bo", "ana"]), [0, 1, 0], 3)
+    >>> users.estimate().field("value").to_pylist(), users.sketch(1).estimate().value
+    ([1.0, 1.0, 0.0], 1.0)
     """
     of_value: Groups = np.asarray(groups, np.intp)
     column = values if isinstance(values, pa.Array | Hashed) else pa.array(values)
@@ -65,7 +62,6 @@ def sketch_column(empty: Sketch, values: Any, groups: Any, size: int) -> SketchC
 def load_column(data: bytes) -> Any:
     """The column that `to_bytes` wrote, whatever its sketches; raises SealError for anything else.
 
-    >>> from transforms.sketches.count import Count
     >>> load_column(sketch_column(Count(), pa.array(["a", "b"]), [1, 1], 2).to_bytes()).count.to_pylist()
     [0, 2]
     """
