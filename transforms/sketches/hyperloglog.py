@@ -7,7 +7,7 @@ HyperLogLog sketches (2017), whose improved raw estimator needs no table, no thr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transforms.sketches import hll_images
 from transforms.sketches.derived import Hashes
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher
 from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
@@ -81,8 +82,9 @@ class HyperLogLog(Sketch):
         """Adds values of any kind that hashes; raises ValueError for missing ones and adds nothing."""
         self._add_hashes(self._hasher.hash_many(values))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)
