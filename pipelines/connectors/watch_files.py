@@ -1,7 +1,7 @@
 """Watches a directory: each file that appears in it is read once, when it is complete.
 
-A file is complete when it appears: write it under a name that begins with a dot or an underscore, and rename it. What is
-in the directory at the start is read first, in order of name.
+A file is complete when it appears: write it under a name that begins with a dot or an underscore, and rename it.
+What is in the directory at the start is read first, in order of name.
 """
 
 from __future__ import annotations
