@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam.coders import FastPrimitivesCoder
@@ -27,6 +28,7 @@ from transforms.quantiles import log_quantiles, quantiles
 from transforms.sketches import Hasher
 from transforms.top import heavy_hitters
 from transforms.windowing import WindowPolicy
+from transforms.windows import Sliding
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCHEMA = pa.schema(
@@ -336,3 +338,48 @@ def _told(answers: Any, window: Any = beam.DoFn.WindowParam) -> Any:
     )
     for (key,), row in rows:
         yield int(window.start) - EARLY, key, int(row["users"]), row["n"]
+
+
+@pytest.mark.parametrize("window", ["10s/5s", "15s/10s", "day America/Sao_Paulo"])
+def test_windows_are_made_of_their_panes(in_process: Any, window: str) -> None:
+    rows = [
+        {"at": NOON + timedelta(seconds=second), "lang": "en" if second % 3 else "pt"} for second in range(0, 60, 4)
+    ]
+    if window.startswith("day"):  # an hour before the clocks were put on, at midnight, and an hour after
+        rows = [{"at": datetime(2018, 11, 4, hour, tzinfo=UTC), "lang": "pt"} for hour in (1, 2, 3, 4)]
+    policy = WindowPolicy(window)
+    expected: Counter[Any] = Counter()
+    for row in rows:
+        at = round(row["at"].timestamp() * 1e6)
+        (start,), (end,) = (bound.tolist() for bound in policy.window.last(np.array([at])))
+        while end > at:
+            expected[start, end, row["lang"]] += 1
+            period = policy.window.period * 1e6 if isinstance(policy.window, Sliding) else at
+            start, end = start - period, end - period
+    with in_process() as pipeline:
+        batches = pipeline | beam.Create(
+            [pa.RecordBatch.from_pylist(rows[:7], SCHEMA), pa.RecordBatch.from_pylist(rows[7:], SCHEMA)]
+        )
+        measure = MeasureBatches(by=["lang"], measures={"n": Measure(None, count())}, windows=policy, event_time="at")
+        told = (
+            batches
+            | measure
+            | beam.Map(
+                lambda answer, window=beam.DoFn.WindowParam: (
+                    (window.start.micros, window.end.micros, *answer[0]),
+                    answer[1]["n"],
+                )
+            )
+        )
+        assert_that(told, equal_to(list(expected.items())))
+
+
+@pytest.mark.parametrize(
+    ("policy", "advice"),
+    [("session 10s", "windows of session 10s do not have"), ("10s, early every 5 records", "use a time, as every 5s")],
+)
+def test_what_batches_cannot_tell_is_refused_when_the_pipeline_is_built(policy: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        MeasureBatches(
+            by=[], measures={"n": Measure(None, count())}, windows=WindowPolicy.parse(policy), event_time="at"
+        )
