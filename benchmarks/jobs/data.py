@@ -4,6 +4,7 @@
 |---|---|---|
 | time | timestamp[us, UTC] | event time, over ten minutes; rows come in order of arrival, up to two seconds later |
 | key, many | int64 | one of 10, and one of 10,000 |
+| uneven | int64 | one of 10,000, of which one comes half of the time |
 | user | int64 | one of a million |
 | word | string | one of 200,000, as frequent as Zipf says (exponent 1.1) |
 | latency | float64 | log-normal, median 20 |
@@ -48,6 +49,7 @@ def _rows(first: int, number: int, events: int) -> pa.RecordBatch:
             "time": pa.array(times).cast(pa.timestamp("us", tz="UTC")),
             "key": chance.integers(0, 10, number),
             "many": chance.integers(0, 10_000, number),
+            "uneven": np.where(chance.random(number) < 0.5, 0, chance.integers(1, 10_000, number)),
             "user": chance.integers(0, 1_000_000, number),
             "word": pa.array([f"word{rank}" for rank in ranks.tolist()], pa.string()),
             "latency": chance.lognormal(3.0, 1.0, number),

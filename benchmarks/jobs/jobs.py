@@ -1,8 +1,9 @@
-"""The work, said once: five questions to one file of events, and what every system must answer.
+"""The work, said once: questions to one file of events, and what every system must answer.
 
     J1   how often each word came, over the whole file
     J2a  how many different users, for each of 10 keys and each window of 5 s
     J2b  the same for 10,000 keys: 1.2 million answers, of some eight events each where there are 10 million
+    J2h  the same for 10,000 keys of which one holds half of the events
     J2s  the same for 10 keys and windows of 60 s, a new one every 5 s: each event lies in twelve of them
     J3   the median and the 99th percentile of the latency, for each window of 5 s
     J4   the 20 most frequent words of the whole file, and how often each came
@@ -41,6 +42,7 @@ JOBS = {
     "J1": Job("count", "word"),
     "J2a": Job("distinct", "user", "5s", "key"),
     "J2b": Job("distinct", "user", "5s", "many"),
+    "J2h": Job("distinct", "user", "5s", "uneven"),
     "J2s": Job("distinct", "user", "60s/5s", "key"),
     "J3": Job("quantiles", "latency", "5s"),
     "J4": Job("top", "word"),

@@ -43,7 +43,7 @@ def profile(path: Path, events: int, jobs: Sequence[str]) -> None:
             continue
         folder = Path(tempfile.mkdtemp())
         system.answer(way, folder)
-        profiler = cProfile.Profile()
+        profiler = cProfile.Profile(time.process_time)
         begin = time.process_time()
         profiler.runcall(system.answer, way, folder)
         cpu = time.process_time() - begin

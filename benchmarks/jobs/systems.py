@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class System:
     needs: str | None = None  # a module
     program: str | None = None
     install: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def installed(self) -> bool:
@@ -36,7 +38,8 @@ class System:
 
 
 SYSTEMS = {
-    "ours": System("streamsketch", "ours"),
+    "ours": System("streamsketch", "ours"),  # with compiled kernels, where numba is
+    "numpy": System("streamsketch, numpy", "ours", environment={"STREAMSKETCH_KERNELS": "numpy"}),
     "beam": System("Beam, one by one", "with_beam", "datasketches", install="pip install datasketches"),
     "spark": System(
         "Spark", "with_spark", "pyspark", "java", "pip install pyspark==4.3.0, and Java 17 or newer on the path"
@@ -60,7 +63,7 @@ class Running:
                 stderr=errors,
                 text=True,
                 bufsize=1,
-                env=os.environ | {"OMP_NUM_THREADS": "2"},
+                env={**os.environ, **system.environment},
             )
         hello = self._reply()
         self.versions: str = hello["versions"]

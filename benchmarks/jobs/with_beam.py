@@ -1,6 +1,7 @@
 """Beam as one would write it: one event after the other, with Beam's own aggregations and with DataSketches' sketches.
 
-It does a sixtieth of the events: those of two windows of 5 s, as dense as all of them. Figures are scaled.
+It does a sixtieth of the events: those of two windows of 5 s, as dense as all of them. Figures are scaled,
+which takes a million events or more to mean something.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ WAYS = [
     Way("J1", "Count", beam.combiners.Count.PerElement(), share=_SHARE),
     *(
         Way(job, name, transform, "rms", 0.0163, _SHARE)
-        for job in ("J2a", "J2b", "J2s")
+        for job in ("J2a", "J2b", "J2h", "J2s")
         for name, transform in (
             ("CombineFn, DataSketches HLL", beam.CombinePerKey(_hll())),
             ("ApproximateUnique", ApproximateUnique.PerKey(error=0.032)),

@@ -38,6 +38,18 @@ WAYS = [
     ),
     Way("J2b", _EXACT, "SELECT start, many AS key, count(DISTINCT user) AS users FROM tumbling GROUP BY start, many"),
     Way(
+        "J2h",
+        _APPROX,
+        "SELECT start, uneven AS key, approx_count_distinct(user) AS users FROM tumbling GROUP BY start, uneven",
+        "rms",
+        0.0325,
+    ),
+    Way(
+        "J2h",
+        _EXACT,
+        "SELECT start, uneven AS key, count(DISTINCT user) AS users FROM tumbling GROUP BY start, uneven",
+    ),
+    Way(
         "J2s",
         _APPROX,
         "SELECT start, key, approx_count_distinct(user) AS users FROM sliding GROUP BY start, key",

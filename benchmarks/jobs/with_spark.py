@@ -68,6 +68,22 @@ WAYS = [
         _REGISTERS,
     ),
     Way(
+        "J2h",
+        _DATASKETCHES,
+        "SELECT start, uneven AS key, hll_sketch_estimate(hll_sketch_agg(user, 12)) AS users "
+        "FROM tumbling GROUP BY start, uneven",
+        "rms",
+        _REGISTERS,
+    ),
+    Way(
+        "J2h",
+        _OWN,
+        "SELECT start, uneven AS key, approx_count_distinct(user, 0.0173) AS users "
+        "FROM tumbling GROUP BY start, uneven",
+        "rms",
+        _REGISTERS,
+    ),
+    Way(
         "J2s",
         _DATASKETCHES,
         "SELECT start, key, hll_sketch_estimate(hll_sketch_agg(user, 12)) AS users FROM sliding GROUP BY start, key",

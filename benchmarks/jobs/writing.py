@@ -30,3 +30,21 @@ class WriteRows(beam.DoFn):
             columns = [pa.array(column) for column in zip(*self._rows, strict=True)]
             self._folder.mkdir(parents=True, exist_ok=True)
             pq.write_table(pa.table(columns, self._columns), self._folder / f"{uuid.uuid4()}.parquet")
+
+
+class WriteBatches(beam.DoFn):
+    """Batches of answers; a file for each bundle."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def start_bundle(self) -> None:
+        self._batches: list[pa.RecordBatch] = []
+
+    def process(self, batch: pa.RecordBatch) -> None:
+        self._batches.append(batch)
+
+    def finish_bundle(self) -> None:
+        if self._batches:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_batches(self._batches), self._folder / f"{uuid.uuid4()}.parquet")
