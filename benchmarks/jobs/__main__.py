@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -33,46 +34,38 @@ def main() -> int:
         if given.profile:
             profile(path, given.events, given.jobs)
             return 0
-        return _compare(given, path, folder)
+        missing = [SYSTEMS[name] for name in given.systems if not SYSTEMS[name].installed]
+        for system in missing:
+            print(f"{system.title} is not installed: {system.install}")
+        running = {}
+        for name in given.systems:
+            if SYSTEMS[name].installed:
+                running[name] = Running(SYSTEMS[name], path, given.events, folder / f"{name}.log")
+                stack.callback(running[name].stop)
+        return 1 if not _compare(given, running, path, folder / "answers") or missing else 0
 
 
-def _compare(given: argparse.Namespace, path: Path, folder: Path) -> int:
-    missing = [name for name in given.systems if not SYSTEMS[name].installed]
-    running = {
-        name: Running(SYSTEMS[name], path, given.events, folder / f"{name}.log")
-        for name in given.systems
-        if name not in missing
-    }
-    every = [
-        Figures(name, way)
-        for job in given.jobs
-        for name, system in running.items()
-        for way in system.ways
-        if way.job == job
-    ]
-    truths: dict[tuple[str, int], Truth] = {}
+def _compare(given: argparse.Namespace, running: dict[str, Running], path: Path, answers: Path) -> bool:
+    """Lets every system do every job in every round; whether all went well."""
+    every = [Figures(name, way) for job in given.jobs for name in running for way in running[name].ways_of(job)]
+    shares = {(figures.way.job, figures.way.share) for figures in every}
+    truths = {(job, share): Truth(JOBS[job], path, given.events // share) for job, share in shares}
     for number in range(given.rounds + 1):
         # There and back, so that none always follows the same other.
         for figures in every if number % 2 else every[::-1]:
             if not figures.problem:
-                way = figures.way
-                if (way.job, way.share) not in truths:
-                    truths[way.job, way.share] = Truth(JOBS[way.job], path, given.events // way.share)
-                _one_run(figures, running[figures.system], truths[way.job, way.share], folder / "answers")
-        _say(f"round {number} of {given.rounds} done")
-    print(f"{given.events:,} events, medians of {given.rounds} rounds after one that warms up\n")
-    for name in missing:
-        print(f"{SYSTEMS[name].title} is not installed: {SYSTEMS[name].install}")
+                truth = truths[figures.way.job, figures.way.share]
+                _one_run(figures, running[figures.system], truth, answers)
+        if given.json:
+            systems = {name: {"versions": system.versions, "start": system.start} for name, system in running.items()}
+            data = {"events": given.events, "systems": systems, "figures": [figures.as_data() for figures in every]}
+            given.json.write_text(json.dumps(data, indent=1) + "\n")
+        print(f"round {number} of {given.rounds} done", file=sys.stderr, flush=True)
+    print(f"{given.events:,} events, {os.cpu_count()} cores, medians of {given.rounds} rounds after one to warm up\n")
     for name, system in running.items():
-        print(f"{SYSTEMS[name].title}: {system.versions}; start {system.start['cpu']:.1f} CPU s")
-        system.stop()
+        print(f"{SYSTEMS[name].title}: {system.versions}; it took {system.start['cpu']:.1f} CPU s to start")
     print("\n" + table(every, {name: system.title for name, system in SYSTEMS.items()}))
-    if given.json:
-        about = {name: {"versions": system.versions, "start": system.start} for name, system in running.items()}
-        figures_of = [figures.as_data() for figures in every]
-        data = {"events": given.events, "rounds": given.rounds, "systems": about, "figures": figures_of}
-        given.json.write_text(json.dumps(data, indent=1) + "\n")
-    return 1 if missing or any(figures.problem for figures in every) else 0
+    return not any(figures.problem for figures in every)
 
 
 def _one_run(figures: Figures, system: Running, truth: Truth, answers: Path) -> None:
@@ -86,8 +79,6 @@ def _one_run(figures: Figures, system: Running, truth: Truth, answers: Path) -> 
             figures.error = max(figures.error, truth.error_of(figures.way, answers))
         except WrongAnswersError as wrong:
             figures.problem = f"WRONG: {wrong}"
-    if figures.problem:
-        _say(f"{figures.system} {figures.way.job} {figures.way.name}: {figures.problem}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -101,7 +92,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="where the events are kept; otherwise they are made anew")
     parser.add_argument("--json", type=Path, help="a file for all figures of all rounds")
     parser.add_argument("--profile", action="store_true", help="tell where our time goes, and compare with none")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.events < 1000 or given.rounds < 1:
+        parser.error(f"there must be 1,000 events and a round, got {given.events} and {given.rounds}")
+    return given
 
 
 def _some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -112,10 +106,6 @@ def _some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
         return names
 
     return parse
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -66,8 +66,3 @@ class Way:
     off: Off = "exact"
     error: float = 0.0
     share: int = 1
-
-    @property
-    def known_by(self) -> tuple[str, str]:
-        """What tells it from the other ways of its system."""
-        return self.job, self.name

@@ -70,6 +70,10 @@ class Running:
         self.ways = [Way(**way) for way in hello["ways"]]
         self.start = {"wall": time.perf_counter() - begin, "cpu": cpu_seconds(self._process.pid)}
 
+    def ways_of(self, job: str) -> list[Way]:
+        """How it does a job."""
+        return [way for way in self.ways if way.job == job]
+
     def do(self, way: Way, folder: Path) -> dict[str, Any]:
         """Wall and CPU seconds of a way, whose answers are in the folder then; or an error."""
         print(json.dumps([self.ways.index(way), str(folder)]), file=self._process.stdin)
