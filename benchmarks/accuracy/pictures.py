@@ -27,7 +27,7 @@ from benchmarks.accuracy.__main__ import DATA
 PICTURES = DATA.parents[1] / "pictures"
 _GREY, _OURS, _THEIRS = "#6e7781", "#2f81f7", "#d4791f"
 _LINES = ("#2f81f7", "#d4791f", "#2da44e", "#cf4858", "#8a63d2")
-_STYLE = {
+_STYLE: Any = {  # matplotlib types every name that there is
     "svg.hashsalt": "streamsketch",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
