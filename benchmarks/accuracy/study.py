@@ -31,7 +31,7 @@ class Study:
     """Trials of one sketch, and of its peers on the same streams.
 
     `trial(chance, sizes)` yields a length and, for each series by name, its reading there. As many trials reach a
-    length as `items` of stream pay for, 2,000 at most.
+    length as `items` of stream pay for, and no more than `most`.
     """
 
     sketch: str
