@@ -100,7 +100,7 @@ class UnitePartials(beam.CombineFn):
         return waiting
 
     def extract_output(self, accumulator: list[Partial]) -> Partial | None:
-        return Partial.united(accumulator[:1]) if accumulator else None
+        return Partial.united(accumulator) if accumulator else None
 
     def get_accumulator_coder(self) -> beam.coders.Coder:
         return _WaitingCoder()
