@@ -16,7 +16,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
-from rich.table import Table
+from rich.console import Console
 
 from pipelines.connectors import write
 from pipelines.options import JobOptions
@@ -70,15 +70,20 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def table_of_windows(windows: list[WindowLedger], path: str) -> Table:
-    """The windows of which not all records were used; the file at `path` has them all."""
+def show_windows(name: str, windows: list[WindowLedger], path: str, console: Console) -> None:
+    """A table of the windows of which not all records were used; the file at `path` has them all."""
     telling = [window for window in windows if window.read != window.used]
-    names = [name for name in Ledger().counts() if any(getattr(window, name) for window in telling)]
-    title = f"{len(windows):,} windows, {len(telling):,} of which did not use all that they read"
-    if len(telling) > _SHOWN:
-        title += f" (the last {_SHOWN} of them; all are in {path})"
+    if not telling:
+        return
+    more = f"; the last {_SHOWN}, all are in {path}" if len(telling) > _SHOWN else ""
+    say = f"{name}: {len(telling):,} of {len(windows):,} windows did not use all that they read{more}"
+    console.print(say, highlight=False, soft_wrap=True)
+    counts = [name for name in Ledger().counts() if any(getattr(window, name) for window in telling)]
     rows: list[tuple[Any, ...]] = [
-        (f"{window.window_start:%Y-%m-%d %H:%M:%S}" if window.window_start else "all", *map(window.counts().get, names))
+        (
+            f"{window.window_start:%Y-%m-%d %H:%M:%S}" if window.window_start else "all",
+            *map(window.counts().get, counts),
+        )
         for window in telling[-_SHOWN:]
     ]
-    return table(title, "from (UTC)", *names, rows=rows)
+    console.print(table("", "from (UTC)", *counts, rows=rows))

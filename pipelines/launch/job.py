@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from rich.console import Console
 
 from pipelines.launch.progress import Progress
-from pipelines.ledger import read_ledger, table_of_windows
+from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
 from transforms.accounting import Ledger
 
@@ -103,8 +103,7 @@ def _settled(name: str, options: JobOptions, talk: Console) -> Ledger | None:
         return None
     ledger, windows = read_ledger(options.ledger)
     talk.print(f"{name}: {ledger}", highlight=False, soft_wrap=True)
-    if any(window.read != window.used for window in windows):
-        talk.print(table_of_windows(windows, options.ledger))
+    show_windows(name, windows, options.ledger, talk)
     if ledger.rejected:
         talk.print(f"{name}: rejects, each with its reason, are in {options.rejects}", highlight=False, soft_wrap=True)
     for account in (ledger, *windows):
