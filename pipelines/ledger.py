@@ -78,7 +78,7 @@ def show_windows(name: str, windows: list[WindowLedger], path: str, console: Con
     more = f"; the last {_SHOWN}, all are in {path}" if len(telling) > _SHOWN else ""
     say = f"{name}: {len(telling):,} of {len(windows):,} windows did not use all that they read{more}"
     console.print(say, highlight=False, soft_wrap=True)
-    counts = [name for name in Ledger().counts() if any(getattr(window, name) for window in telling)]
+    counts = [count for count in Ledger().counts() if any(getattr(window, count) for window in telling)]
     rows: list[tuple[Any, ...]] = [
         (
             f"{window.window_start:%Y-%m-%d %H:%M:%S}" if window.window_start else "all",

@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from transforms.bundling import InBatches
 from transforms.tallies import Aside, Tally, bound_of, event_times, moment_of, tallies_of
-from transforms.watermarks import Met, Watermark
+from transforms.watermarks import Load, Watermark
 from transforms.windowing import WindowPolicy
 from transforms.windows import Micros, Window, parse_duration, to_micros
 
 _END_OF_TIME = GlobalWindow().max_timestamp().micros
+_GLOBAL = (GlobalWindow(),)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _ASIDE_COLUMNS = ("window_start", "window_end", "met")
 Bounds: TypeAlias = tuple[Micros, Micros]
@@ -93,7 +94,7 @@ class Gate(beam.PTransform):
         aside = self._content.aside_type(kind)
         gather = _Gather(self._watermark, self._content, self._policy.window, self._max_future, self._clock)
         gathered = elements | "Gather" >> beam.ParDo(gather).with_output_types(
-            tuple[self._watermark.SHARD, tuple[bytes, list[kind]]],  # type: ignore[name-defined]
+            tuple[self._watermark.SHARD, tuple[bytes, bytes, list[kind]]],  # type: ignore[name-defined]
             future=aside,
             read=Tally,
         ).with_outputs("future", "read", main="loads")
@@ -188,44 +189,39 @@ class _Gather(InBatches):
         self._watermark, self._content, self._window = watermark, content, window
         self._max_future, self._clock = max_future, clock
 
-    def process(
-        self, element: Any, time: Timestamp = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
-    ) -> Iterator[Any]:
-        if isinstance(self._content, _Rows):
-            batch = self._watermark.item_of(element)
-            if batch.num_rows:
-                times = self._content.times(batch)
-                yield from self._load(self._watermark.shard_of(element, int(times[0])), times, [batch])
-        else:
-            yield from self.wait(element, time, window)
+    def process(self, element: Any, time: Timestamp = beam.DoFn.TimestampParam) -> Iterator[Any]:
+        if not isinstance(self._content, _Rows):
+            yield from self.wait(element, time, _GLOBAL)
+            return
+        stamps, items = self._watermark.parted([element])
+        if items[0].num_rows:
+            times = self._content.times(items[0])
+            (shard,) = self._watermark.split([element], times)
+            yield from self._load(shard, times, stamps, items)
 
-    def handle(self, items: list[Any], times: list[Timestamp], window: Any) -> Iterator[Any]:
+    def handle(self, elements: list[Any], times: list[Timestamp], window: Any) -> Iterator[Any]:
         del window
-        in_micros = [time.micros for time in times]
-        if min(in_micros) <= MIN_TIMESTAMP.micros:
+        in_micros = np.array([time.micros for time in times])
+        if in_micros.min() <= MIN_TIMESTAMP.micros:
             raise ValueError(
                 "records must have event times before a gate, got one without: give their type an EventTime"
             )
-        shards: dict[Any, tuple[list[int], list[Any]]] = {}
-        for item, at in zip(items, in_micros, strict=True):
-            of_shard = shards.setdefault(self._watermark.shard_of(item, at), ([], []))
-            of_shard[0].append(at)
-            of_shard[1].append(self._watermark.item_of(item))
-        for shard, (of_times, of_items) in shards.items():
-            yield from self._load(shard, np.array(of_times), of_items)
+        for shard, places in self._watermark.split(elements, in_micros).items():
+            stamps, items = self._watermark.parted([elements[place] for place in places])
+            yield from self._load(shard, in_micros[places], stamps, items)
 
-    def _load(self, shard: Any, times: Micros, items: list[Any]) -> Iterator[Any]:
+    def _load(self, shard: Any, times: Micros, stamps: Micros, items: list[Any]) -> Iterator[Any]:
         if self._max_future is not None:
             now = to_micros(self._clock())
             ahead = times > now + self._max_future
             if ahead.any():
-                yield from _put_aside(
-                    "future", self._content, items, times, ahead, self._window, np.full_like(times, now)
-                )
+                clock = np.full_like(times, now)
+                yield from _put_aside("future", self._content, items, times, ahead, self._window, clock)
                 items, times = self._content.part(items, ~ahead), times[~ahead]
+                stamps = stamps[~ahead] if stamps.size == ahead.size else stamps
         if times.size:
             # At its earliest time, so that no item comes out behind the watermark that this load holds.
-            yield _told((shard, (times.astype("<i8").tobytes(), items)), int(times.min()))
+            yield _told((shard, (times.astype("<i8").tobytes(), stamps.tobytes(), items)), int(times.min()))
 
 
 class _Judge(beam.DoFn):
@@ -234,7 +230,7 @@ class _Judge(beam.DoFn):
     def __init__(self, content: _Content, policy: WindowPolicy) -> None:
         self._content, self._window, self._lateness = content, policy.window, to_micros(policy.allowed_lateness)
 
-    def process(self, load: Met) -> Iterator[Any]:
+    def process(self, load: Load) -> Iterator[Any]:
         times, items = np.frombuffer(load[0], "<i8"), load[2]
         met = np.broadcast_to(np.frombuffer(load[1], "<i8"), times.shape)
         # No watermark is so low that it could not be lowered by the lateness.
@@ -265,4 +261,4 @@ def _put_aside(
 
 
 def _told(element: Any, in_micros: int) -> WindowedValue:
-    return WindowedValue(element, Timestamp(micros=min(in_micros, _END_OF_TIME)), [GlobalWindow()])
+    return WindowedValue(element, Timestamp(micros=min(in_micros, _END_OF_TIME)), _GLOBAL)

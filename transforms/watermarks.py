@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -25,14 +25,14 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from transforms.windowing import WindowPolicy
-from transforms.windows import AllTime, parse_duration, to_micros
+from transforms.windows import AllTime, Micros, parse_duration, to_micros
 
-UNKNOWN = MIN_TIMESTAMP.micros  # a watermark that has not been told
+_UNKNOWN = MIN_TIMESTAMP.micros  # a watermark that has not been told
+_NONE = np.zeros(0, "<i8")
 
-# Event times as bytes, and what they belong to: a record each, or one batch whose rows they are. In order of arrival.
-Load: TypeAlias = tuple[bytes, list[Any]]
-# The same with the watermark that each of them met, or one that all of them met, as bytes.
-Met: TypeAlias = tuple[bytes, bytes, list[Any]]
+# Event times and the watermarks that they met, as bytes, and what they belong to, in order of arrival: a record each,
+# or one batch whose rows they are. The watermark may be one for all; before it is known there is none.
+Load: TypeAlias = tuple[bytes, bytes, list[Any]]
 
 
 class Watermark(ABC):
@@ -44,17 +44,17 @@ class Watermark(ABC):
         """The type of records, or batches, by that of the elements that come to a Gate."""
         return element_type or Any
 
-    def item_of(self, element: Any) -> Any:
-        """The record, or batch, in an element."""
-        return element
+    def parted(self, elements: list[Any]) -> tuple[Micros, list[Any]]:
+        """The watermarks that elements carry, if they do, and their records or batches."""
+        return _NONE, elements
 
     @abstractmethod
-    def shard_of(self, element: Any, first: int) -> Any:
-        """What loads of this element are kept together by; `first` is its event time, or the first of its rows'."""
+    def split(self, elements: list[Any], times: Micros) -> dict[Any, Sequence[int]]:
+        """The places of the elements of each shard, in order; those of one shard are kept together."""
 
     @abstractmethod
     def meet(self, loads: beam.PCollection, policy: WindowPolicy, kind: Any) -> beam.PCollection:
-        """Tells the watermarks: PCollection[tuple[shard, Load]] -> PCollection[Met]."""
+        """Adds the watermarks: PCollection[tuple[shard, Load]] -> PCollection[Load]."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,17 @@ class FromStamps(Watermark):
     def kind_of(self, element_type: Any) -> Any:
         return getattr(element_type, "tuple_types", (int, Any))[1]
 
-    def item_of(self, element: tuple[int, Any]) -> Any:
-        return element[1]
+    def parted(self, elements: list[Any]) -> tuple[Micros, list[Any]]:
+        stamps, items = zip(*elements, strict=True)
+        return np.array(stamps, "<i8"), list(items)
 
-    def shard_of(self, element: tuple[int, Any], first: int) -> int:
-        del first
-        return element[0]
+    def split(self, elements: list[Any], times: Micros) -> dict[Any, Sequence[int]]:
+        del times
+        return {0: range(len(elements))}
 
     def meet(self, loads: beam.PCollection, policy: WindowPolicy, kind: Any) -> beam.PCollection:
         del policy
-        return loads | "ReadStamps" >> beam.MapTuple(_stamped).with_output_types(tuple[bytes, bytes, list[kind]])
-
-
-def _stamped(stamp: int, load: Load) -> Met:
-    times, items = load
-    return times, np.int64(stamp).tobytes(), items
+        return loads | "ReadStamps" >> beam.Values().with_output_types(tuple[bytes, bytes, list[kind]])
 
 
 @dataclass(frozen=True, init=False)
@@ -117,9 +113,14 @@ class FromData(Watermark):
         object.__setattr__(self, "bound", seconds)
         object.__setattr__(self, "shard", shard)
 
-    def shard_of(self, element: Any, first: int) -> bytes:
-        del first
-        return str(self.shard(element)).encode() if self.shard else b"all"
+    def split(self, elements: list[Any], times: Micros) -> dict[Any, Sequence[int]]:
+        del times
+        if not self.shard:
+            return {b"": range(len(elements))}
+        places: dict[bytes, list[int]] = {}
+        for place, element in enumerate(elements):
+            places.setdefault(str(self.shard(element)).encode(), []).append(place)
+        return dict(places)
 
     def meet(self, loads: beam.PCollection, policy: WindowPolicy, kind: Any) -> beam.PCollection:
         del policy
@@ -136,13 +137,15 @@ class _Follow(beam.DoFn):
     def __init__(self, bound: int) -> None:
         self._bound = bound
 
-    def process(self, sharded: tuple[bytes, Load], latest: Any = _LATEST) -> Iterator[Met]:
-        times, items = sharded[1]
+    def process(self, sharded: tuple[bytes, Load], latest: Any = _LATEST) -> Iterator[Load]:
+        times, _, items = sharded[1]
         before = latest.read()
-        first = np.array([UNKNOWN + self._bound if before is None else before])
-        seen = np.maximum.accumulate(np.concatenate([first, np.frombuffer(times, "<i8")]))
+        # Its own time may stand in the watermark that a record meets: it makes no record late.
+        seen = np.maximum.accumulate(np.frombuffer(times, "<i8"))
+        if before is not None:
+            seen = np.maximum(seen, before)
         latest.write(int(seen[-1]))
-        yield times, (seen[:-1] - self._bound).tobytes(), items
+        yield times, (seen - self._bound).tobytes(), items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,35 +174,32 @@ class FromTimers(Watermark):
         if not to_micros(self.resolution) > 0:
             raise ValueError(f"resolution must be more than 0 seconds, got {self.resolution:g}; for example 1")
 
-    def shard_of(self, element: Any, first: int) -> int:
-        del element
-        return zlib.crc32(first.to_bytes(8, "little", signed=True)) % self.shards
+    def split(self, elements: list[Any], times: Micros) -> dict[Any, Sequence[int]]:
+        return {zlib.crc32(times[:1].tobytes()) % self.shards: range(len(elements))}
 
     def meet(self, loads: beam.PCollection, policy: WindowPolicy, kind: Any) -> beam.PCollection:
+        load: Any = tuple[bytes, bytes, list[kind]]
         if loads.is_bounded or isinstance(policy.window, AllTime):
-            return loads | "NoWatermark" >> beam.MapTuple(_unknown).with_output_types(tuple[bytes, bytes, list[kind]])
+            return loads | "NoWatermark" >> beam.MapTuple(_unknown).with_output_types(load)
         starts = (
             loads.pipeline
             | "Once" >> beam.Impulse()
-            | "EachShard" >> beam.FlatMap(_start, self.shards).with_output_types(tuple[int, tuple[bytes, list[kind]]])
+            | "EachShard" >> beam.FlatMap(_start, self.shards).with_output_types(tuple[int, load])
         )
         learn = beam.ParDo(_Learn(policy, to_micros(self.resolution)))
-        return (
-            (starts, loads)
-            | "WithStarts" >> beam.Flatten()
-            | "Learn" >> learn.with_output_types(tuple[bytes, bytes, list[kind]])
-        )
+        return (starts, loads) | "WithStarts" >> beam.Flatten() | "Learn" >> learn.with_output_types(load)
 
 
-def _unknown(shard: Any, load: Load) -> Met:
+def _unknown(shard: Any, load: Load) -> Load:
     del shard
-    return _stamped(UNKNOWN, load)
+    times, _, items = load
+    return times, np.int64(_UNKNOWN).tobytes(), items
 
 
 def _start(_: bytes, shards: int) -> Iterator[tuple[int, Load]]:
     """Empty loads, so that each shard learns the watermark before its first record comes."""
     for shard in range(shards):
-        yield shard, (b"", [])
+        yield shard, (b"", b"", [])
 
 
 _LEARNT = beam.DoFn.StateParam(ReadModifyWriteStateSpec("learnt", BytesCoder()))
@@ -225,14 +225,14 @@ class _Learn(beam.DoFn):
 
     def process(
         self, sharded: tuple[int, Load], learnt: Any = _LEARNT, deadline: Any = _DEADLINE_TIMER
-    ) -> Iterator[Met]:
-        times, items = sharded[1]
+    ) -> Iterator[Load]:
+        times, _, items = sharded[1]
         state = learnt.read()
-        reached = _STATE.unpack(state)[0] if state else None
-        if reached is None:
+        reached = _STATE.unpack(state)[0] if state else _BEGINNING
+        if not state:
             self._climb(_BEGINNING, 1, learnt, deadline)
         if items:
-            met = UNKNOWN if reached is None or reached == _BEGINNING else self._next(reached) - 1
+            met = self._next(reached) - 1 if reached > _BEGINNING else _UNKNOWN
             yield times, np.int64(met).tobytes(), items
 
     @on_timer(_DEADLINE)  # type: ignore[untyped-decorator]

@@ -257,6 +257,8 @@ def scripts(draw: some.DrawFn) -> Script:
 
 
 MIDNIGHT: Script = [
+    BASE - 100,
+    [(17, BASE - 300), (18, BASE - 120), (19, BASE - 90)],
     [(0, BASE + 1), (1, BASE + 2)],
     BASE + 9,
     [(2, BASE - 300), (3, BASE + 70), (4, BASE - 2)],

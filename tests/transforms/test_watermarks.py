@@ -62,7 +62,7 @@ class Shard:
 
     def meet(self) -> int:
         """The watermark that a record meets."""
-        ((_, met, _),) = self.step.process((0, (b"", ["record"])), self.cell, self.timers)
+        ((_, met, _),) = self.step.process((0, (b"", b"", ["record"])), self.cell, self.timers)
         return int(np.frombuffer(met, "<i8")[0])
 
     def advance_to(self, watermark: int) -> None:
