@@ -22,6 +22,7 @@ from transforms.combining import SketchCoder
 from transforms.membership import Key, itself
 from transforms.sketches import DEFAULT, Hasher
 from transforms.sketches.bloom import Bloom
+from transforms.timers import with_own_timers
 
 
 class DeduplicateApproximately(beam.PTransform):
@@ -68,7 +69,7 @@ class DeduplicateApproximately(beam.PTransform):
                 "use fixed or sliding ones"
             )
         shard = _Shard(self._key, self._shards, self._hasher)
-        remember = _Remember(self._make, self._error, windowing.allowed_lateness)
+        remember = with_own_timers(_Remember(self._make, self._error, windowing.allowed_lateness), items)
         return (
             items
             | "Shard" >> beam.ParDo(shard).with_output_types(tuple[int, tuple[bytes, bytes, list[kind]]])  # type: ignore[valid-type]
@@ -134,7 +135,7 @@ class _Remember(beam.DoFn):
             told = WindowedValue(item, Timestamp(micros=micros), [window])
             yield told if is_fresh else beam.pvalue.TaggedOutput("repeated", told)
 
-    @on_timer(_EXPIRY)  # type: ignore[untyped-decorator]
+    @on_timer(_EXPIRY)
     def expire(self, seen: Any = _SEEN) -> None:
         seen.clear()
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from transforms.schemas import EPOCH, Tweet
+from transforms.schemas import EPOCH, Text, Tweet
 
 Payload: TypeAlias = bytes | Mapping[str, Any]
 
@@ -48,6 +48,21 @@ def parse_line(payload: Payload) -> str:
     if isinstance(payload, bytes):
         return payload.decode("utf-8")
     raise ValueError(f"expected a line of text, got a row with the columns {', '.join(payload)}")
+
+
+def parse_text(payload: Payload) -> Text:
+    """A text and its time: of a JSON object or a row `{text, created_at}` (or `time`), or a plain line without a time.
+
+    >>> parse_text(b'{"text": "to be", "created_at": "2014-07-01T00:01:09Z"}').time.isoformat()
+    '2014-07-01T00:01:09+00:00'
+    >>> parse_text(b"or not to be")
+    Text(text='or not to be', time=None)
+    """
+    if isinstance(payload, bytes) and not payload.lstrip().startswith(b"{"):
+        return Text(parse_line(payload))
+    row = orjson.loads(payload) if isinstance(payload, bytes) else payload
+    time = row.get("created_at", row.get("time"))
+    return Text(_text(row.get("text"), "text"), None if time is None else parse_time(time))
 
 
 def parse_tweet(payload: Payload) -> Tweet:

@@ -49,6 +49,24 @@ class Tweet:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Something written, and when: None where only its source can say."""
+
+    text: str
+    time: EventTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordCount:
+    """How often a word came in a window; None and None where time is whole."""
+
+    window_start: datetime | None
+    window_end: datetime | None
+    word: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """A record that a step could not use: what came, where it came from, and why it was put aside."""
 
@@ -78,7 +96,13 @@ def event_time_field(record_type: object) -> str | None:
     if not is_record_type(record_type):
         return None
     hints = typing.get_type_hints(record_type, include_extras=True)
-    return next((name for name, hint in hints.items() if _IS_EVENT_TIME in typing.get_args(hint)), None)
+    return next((name for name, hint in hints.items() if _is_event_time(hint)), None)
+
+
+def _is_event_time(hint: Any) -> bool:
+    """Whether a hint is EventTime, or EventTime | None."""
+    arguments = typing.get_args(hint)
+    return _IS_EVENT_TIME in arguments or any(map(_is_event_time, arguments))
 
 
 def micros(time: datetime) -> int:
@@ -244,5 +268,5 @@ def register(record_type: type[R]) -> type[R]:
     return record_type
 
 
-for _record_type in (Tweet, Reject, WrittenFile):
+for _record_type in (Tweet, Text, WordCount, Reject, WrittenFile):
     register(_record_type)

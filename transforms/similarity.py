@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from transforms.combining import SketchCombineFn, globally, per_key
 from transforms.sketches import DEFAULT, Hasher
-from transforms.sketches.hashing import lanes
+from transforms.sketches.derived import lanes
 from transforms.sketches.minhash import MinHash
 
 _MOST_BANDS = 20  # copies of a text that are shuffled

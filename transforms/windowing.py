@@ -19,7 +19,7 @@ from apache_beam.transforms.window import (
     WindowFn,
 )
 from apache_beam.transforms.window import Sessions as SessionWindows
-from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.windows import (
@@ -277,3 +277,17 @@ def counts_records(windowing: beam.transforms.core.Windowing) -> bool:
         return any(counts(one) for one in (*inner, *getattr(part, "triggers", ())) if one)
 
     return counts(windowing.triggerfn)
+
+
+def given_up(window: Any, lateness: int) -> Timestamp:
+    """When a window can change no more: its last moment, and a lateness in microseconds."""
+    end = window.max_timestamp()
+    return min(end + Duration(micros=lateness), GlobalWindow().max_timestamp())
+
+
+def require_replacing(windowing: beam.transforms.core.Windowing, what: str) -> None:
+    """Raises ValueError where a later pane does not replace an earlier one of its key and window."""
+    if windowing.accumulation_mode != trigger.AccumulationMode.ACCUMULATING:
+        raise ValueError(f"what {what} needs panes that replace each other: use accumulation='accumulating'")
+    if windowing.windowfn.is_merging():
+        raise ValueError(f"what {what} needs windows that stay: sessions merge, and leave their old windows behind")

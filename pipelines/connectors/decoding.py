@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,13 +32,15 @@ class Split:
     source: str
     start: int = 0
     end: int | None = None
+    written: float | None = None  # seconds since 1970; None where what is read is written while it is read
 
 
 class DecodeRows(beam.DoFn):
     """Reads splits one after the other and decodes each payload.
 
-    Takes lists of splits. Gives records, with event times where their type has one; `rejects`; and `read`, how many
-    payloads there were. A source that cannot be read any further is one reject. After `limit` records it stops.
+    Takes lists of splits. Gives records, at their event times or, where they have none, at the time when their source
+    was written; `rejects`; and `read`, how many payloads there were. A source that cannot be read any further is one
+    reject. After `limit` records it stops.
     """
 
     def __init__(self, rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None) -> None:
@@ -56,22 +59,30 @@ class DecodeRows(beam.DoFn):
                 yield TaggedOutput("rejects", outcome)
                 continue
             used += 1
-            yield outcome if self._time_field is None else _at_its_time(outcome, self._time_field)
+            yield self._at_its_time(*outcome)
             if used == self._limit:
                 break
         advance("Read", read % _PAYLOADS_A_REPORT)
         yield TaggedOutput("read", read)
 
     def _outcomes(self, splits: list[Split]) -> Iterator[Any]:
-        """A record or a reject for each payload; where a source breaks, a reject that says so."""
+        """A record and its split, or a reject, for each payload; where a source breaks, a reject that says so."""
         for split in splits:
             position = split.start
             try:
                 for position, payload in self._rows_of(split):
-                    yield self._outcome(payload, split.source, position)
+                    outcome = self._outcome(payload, split.source, position)
+                    yield outcome if isinstance(outcome, Reject) else (outcome, split)
             except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
                 problem = f"cannot be read beyond this point: {describe(error)}"
                 yield Reject(b"", "Read", problem, split.source, position)
+
+    def _at_its_time(self, record: Any, split: Split) -> TimestampedValue:
+        """A record without a time of its own came about when its source was written."""
+        moment = getattr(record, self._time_field) if self._time_field else None
+        if moment is not None:
+            return TimestampedValue(record, Timestamp(micros=micros(moment)))
+        return TimestampedValue(record, Timestamp(time.time() if split.written is None else split.written))
 
     def _outcome(self, payload: Payload, source: str, position: int) -> Any:
         if len(payload) > MAX_LINE and isinstance(payload, bytes):
@@ -82,10 +93,6 @@ class DecodeRows(beam.DoFn):
         except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
             raw = payload if isinstance(payload, bytes) else to_json(_printable(payload))
             return Reject(raw, "Parse", describe(error), source, position)
-
-
-def _at_its_time(record: Any, time_field: str) -> TimestampedValue:
-    return TimestampedValue(record, Timestamp(micros=micros(getattr(record, time_field))))
 
 
 class ReadSplits(beam.PTransform):

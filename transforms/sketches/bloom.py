@@ -9,15 +9,18 @@ items and an error of 0.01 % it was wrong four times as often as stated.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches.derived import Hashes, lane_constants
 from transforms.sketches.estimate import Estimate
-from transforms.sketches.hashing import DEFAULT, Hasher, Hashes, lanes
+from transforms.sketches.hashed import Hashed
+from transforms.sketches.hashing import DEFAULT, Hasher
+from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
 
@@ -76,18 +79,11 @@ class Bloom(Sketch):
 
     def add_many(self, values: Any) -> None:
         """Adds items of any kind that has a hash; raises ValueError on missing values, and adds nothing."""
-        hashes = self._hasher.hash_many(values)
-        if hashes.size * self._hashes * 8 < self._bits:
-            for places in self._places(hashes):
-                np.bitwise_or.at(self._bytes, places >> 3, _BIT[places & 7])
-            return
-        flags = np.zeros(self._bits, np.bool_)  # for many items, a byte a bit is quicker to set and worth packing
-        for places in self._places(hashes):
-            flags[places] = True
-        self._bytes |= np.packbits(flags, bitorder="little")
+        set_bits(self._bytes, self._hasher.hash_many(values), *lane_constants(self._hashes))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the filter of both; raises ValueError where they are unlike."""
@@ -132,20 +128,9 @@ class Bloom(Sketch):
         return bloom
 
     def _contains(self, hashes: Hashes) -> NDArray[np.bool_]:
-        found = np.ones(hashes.size, np.bool_)
-        for begin in range(0, hashes.size, _BLOCK):
-            block = found[begin : begin + _BLOCK]
-            for places in self._places(hashes[begin : begin + _BLOCK]):
-                block &= self._bytes[places >> 3] & _BIT[places & 7] != 0
+        found = np.empty(hashes.size, np.bool_)
+        find_bits(self._bytes, hashes, *lane_constants(self._hashes), found)
         return found
-
-    def _places(self, hashes: Hashes) -> Iterator[NDArray[np.int64]]:
-        """Every item's bits, one of each item at a time, block after block."""
-        width = np.uint64(self._bits)
-        for begin in range(0, hashes.size, _BLOCK):
-            for lane in lanes(hashes[begin : begin + _BLOCK], self._hashes):
-                # The high part of a product scales 32 bits to below the width without a division (Lemire 2019).
-                yield ((lane >> np.uint64(32)) * width >> np.uint64(32)).view(np.int64)
 
     def _ones(self) -> int:
         return int(np.bitwise_count(self._bytes).sum(dtype=np.int64))
@@ -153,6 +138,40 @@ class Bloom(Sketch):
     def _items_at(self, zeros: float) -> float:
         """How many items are expected to leave so many bits unset."""
         return max(0.0, math.log(self._bits / zeros) * self._bits / self._hashes) if zeros > 0 else math.inf
+
+
+@kernel
+def set_bits(filled: NDArray[np.uint8], hashes: Hashes, factors: Hashes, summands: Hashes) -> None:
+    """Sets the bits of items, one for each factor and summand."""
+    bits = filled.size * 8
+    blocks = (hashes[begin : begin + _BLOCK] for begin in range(0, hashes.size, _BLOCK))
+    if hashes.size * factors.size * 8 < bits:
+        for places in (places for block in blocks for places in _places(bits, block, factors, summands)):
+            np.bitwise_or.at(filled, places >> 3, _BIT[places & 7])
+        return
+    flags = np.zeros(bits, np.bool_)  # for many items, a byte a bit is quicker to set and worth packing
+    for places in (places for block in blocks for places in _places(bits, block, factors, summands)):
+        flags[places] = True
+    filled |= np.packbits(flags, bitorder="little")
+
+
+@kernel
+def find_bits(
+    filled: NDArray[np.uint8], hashes: Hashes, factors: Hashes, summands: Hashes, found: NDArray[np.bool_]
+) -> None:
+    """Fills in whether all bits of an item are set."""
+    found.fill(True)
+    for begin in range(0, hashes.size, _BLOCK):
+        block = found[begin : begin + _BLOCK]
+        for places in _places(filled.size * 8, hashes[begin : begin + _BLOCK], factors, summands):
+            block &= filled[places >> 3] & _BIT[places & 7] != 0
+
+
+def _places(bits: int, hashes: Hashes, factors: Hashes, summands: Hashes) -> Iterator[NDArray[np.int64]]:
+    """Every item's bits, one of each item at a time."""
+    for factor, summand in zip(factors, summands, strict=True):
+        # The high part of a product scales 32 bits to below the width without a division (Lemire 2019).
+        yield ((hashes * factor + summand >> np.uint64(32)) * np.uint64(bits) >> np.uint64(32)).view(np.int64)
 
 
 def _bits_for(capacity: int, error: float, hashes: int) -> int:

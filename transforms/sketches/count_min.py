@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches.derived import double_hashes
 from transforms.sketches.estimate import Estimate
-from transforms.sketches.hashing import DEFAULT, Hasher, double_hashes
+from transforms.sketches.hashed import Hashed
+from transforms.sketches.hashing import DEFAULT, Hasher
+from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
 
@@ -79,12 +82,12 @@ class CountMin(Sketch):
         # No counter grows by more than the total; after a subtraction counters may stand above what is left of it.
         if self._total + total >= _LIMIT or int(self._counters.max()) + total >= _LIMIT:
             raise OverflowError(f"the total must stay below 2^62, got {self._total} and {total}: count larger units")
-        for row, places in zip(self._counters, self._places(hashes), strict=True):
-            np.add.at(row, places, added)
+        add_weights(self._counters, hashes, np.broadcast_to(np.int64(added), hashes.size))
         self._total += total
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)
@@ -143,6 +146,13 @@ class CountMin(Sketch):
             raise ValueError("every row of counters must have the same total")
         sketch._total = totals.pop()
         return sketch
+
+
+@kernel
+def add_weights(counters: NDArray[np.int64], hashes: NDArray[np.uint64], weights: NDArray[np.int64]) -> None:
+    """Adds each hash's weight to its counter in every row."""
+    for row, places in zip(counters, double_hashes(hashes, *counters.shape), strict=True):
+        np.add.at(row, places, weights)
 
 
 def _whole_numbers(weights: Sequence[int] | Any, size: int) -> NDArray[np.int64]:

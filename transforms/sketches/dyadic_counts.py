@@ -13,8 +13,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches.count_min import add_weights
 from transforms.sketches.counts import pack_counts, unpack_counts
-from transforms.sketches.hashing import Hasher, double_hashes
+from transforms.sketches.derived import double_hashes
+from transforms.sketches.hashing import Hasher
 
 _Counts = NDArray[np.int64]
 
@@ -132,10 +134,8 @@ class DyadicCounts:
         if levels:
             hashes = self._hasher.hash_many(np.concatenate([nodes for nodes, _ in levels]))
             for rows, (nodes, counts) in zip(self._rows, levels, strict=True):
-                places = double_hashes(hashes[: nodes.size], self._shape.depth, self._shape.width)
+                add_weights(rows, hashes[: nodes.size], counts)
                 hashes = hashes[nodes.size :]
-                for row, place in zip(rows, places, strict=True):
-                    np.add.at(row, place, counts)
         np.add.at(self._exact, *top)
 
     def _at_most(self, levels: _Counts | int, nodes: _Counts) -> _Counts:

@@ -11,30 +11,24 @@ True
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-import struct
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from transforms.sketches.canonical import DECIMAL, MISSING, NO_ZONE, canonical, column_of, require_column
+from transforms.sketches.canonical import MISSING, canonical
+from transforms.sketches.derived import Hashes
 from transforms.sketches.hashed import Hashed
 from transforms.sketches.murmur3 import murmur3_many, murmur3_one, murmur3_words
+from transforms.sketches.payloads import payloads
 from transforms.sketches.ragged import Ragged
 from transforms.sketches.siphash import siphash_many, siphash_one, siphash_words
 
-Hashes = NDArray[np.uint64]
-
 PUBLIC = b"streamsketch 1.0"
-_LOW = 2**26 - 1
 _FEW = 16  # values: as long as these take one by one takes a vector to begin
 _EMPTY = "DataSketches ignores empty strings: drop them first, or name them, as in '(empty)'"
 _LONG = 1024  # bytes: beyond, BLAKE2b is faster than a step of the vector for every word
@@ -101,73 +95,39 @@ class Hasher:
         if isinstance(values, Hashed):
             if values.identity != self.identity:
                 raise ValueError(f"a column must be hashed by {self.identity}, got one hashed by {values.identity}")
-            return values.hashes
+            return np.ascontiguousarray(values.hashes)
         if isinstance(values, pa.ChunkedArray):
             return np.concatenate([np.empty(0, np.uint64), *map(self.hash_many, values.chunks)])
-        if isinstance(values, np.ndarray) and require_column(values).dtype.kind in "iufb":
-            return self._hash_numbers(values)
+        if isinstance(values, pa.DictionaryArray):
+            return self._hash_dictionary(values)
         items = values if isinstance(values, pa.Array | np.ndarray) else list(values)
         few = isinstance(items, list) and len(items) <= _FEW
-        column = None if few else column_of(items)
-        if column is None:  # or values of several kinds, or ints of more than 64 bits
+        column = None if few else payloads(items, self.normalize)
+        if column is None:
             return np.fromiter(map(self.hash_one, items), np.uint64, len(items))
-        return self._hash_arrow(column)
+        parts, tag = column
+        return self._words(parts, tag) if isinstance(parts, np.ndarray) else self._messages(parts, tag)
 
-    def _hash_numbers(self, column: NDArray[Any]) -> Hashes:
-        if column.dtype.kind == "f":
-            floats = column.astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
-            floats[np.isnan(floats)] = np.nan
-            return self._words(floats.view(np.uint64), ord("f"))
-        if column.dtype == np.uint64 and column.size and int(column.max()) >= 2**63:
-            return np.fromiter(map(self.hash_one, column.tolist()), np.uint64, column.size)
-        return self._words(column.astype(np.int64).view(np.uint64), ord("b" if column.dtype.kind == "b" else "i"))
-
-    def _hash_arrow(self, column: pa.Array) -> Hashes:
-        kind = column.type
+    def _hash_dictionary(self, column: pa.DictionaryArray) -> Hashes:
         if column.null_count:
             raise ValueError(MISSING)
-        if pa.types.is_dictionary(kind):
-            # A dictionary may hold entries, nulls among them, that no row uses.
-            used = pc.unique(column.indices)
-            of_entry = np.zeros(len(column.dictionary), np.uint64)
-            of_entry[used.to_numpy(zero_copy_only=False)] = self.hash_many(column.dictionary.take(used))
-            hashes: Hashes = of_entry[column.indices.to_numpy(zero_copy_only=False)]
-            return hashes
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            return self._hash_numbers(column.to_numpy(zero_copy_only=False))
-        if _is_text(kind) or _is_binary(kind):
-            return self._hash_strings(column, _is_text(kind))
-        if pa.types.is_date(kind):
-            days = column.cast(pa.date32()).view(pa.int32()).to_numpy()
-            return self._words(days.astype(np.int64).view(np.uint64), ord("d"))
-        if pa.types.is_timestamp(kind):
-            if kind.tz is None:
-                raise ValueError(NO_ZONE)
-            micros = column.cast(pa.timestamp("us", tz=kind.tz)).view(pa.int64())
-            return self._words(micros.to_numpy().view(np.uint64), ord("t"))
-        if pa.types.is_decimal(kind):
-            raise ValueError(DECIMAL)
-        raise ValueError(f"cannot hash a column of {kind}: cast it to numbers, strings, bytes, dates or times in UTC")
+        entries, rows = column.dictionary, column.indices.to_numpy(zero_copy_only=False)
+        if len(entries) > len(rows):
+            return self.hash_many(entries.take(column.indices))
+        used = np.zeros(len(entries), np.bool_)  # an entry that no row uses may be null
+        used[rows] = True
+        hashes = np.zeros(len(entries), np.uint64)
+        hashes[used] = self.hash_many(entries if used.all() else entries.filter(pa.array(used)))
+        of_rows: Hashes = hashes[rows]
+        return of_rows
 
-    def _hash_strings(self, column: pa.Array, text: bool) -> Hashes:
-        if text and self.normalize and not pc.all(pc.string_is_ascii(column.cast(pa.large_string()))).as_py():
-            # Not pc.utf8_normalize: up to Arrow 25 its NFC is NFD (apache/arrow issue 51225).
-            column = pa.array([unicodedata.normalize("NFC", item) for item in column.to_pylist()], pa.large_string())
-        column = column.cast(pa.large_binary())
-        if not len(column):
-            return np.empty(0, np.uint64)
-        _, offsets, data = column.buffers()
-        bounds = np.frombuffer(offsets, np.int64, len(column) + 1, column.offset * 8)
-        messages = Ragged.of(memoryview(data or b""), bounds)
-        long = np.flatnonzero(messages.length > _LONG)
-        if not long.size:
-            return self._strings(messages, ord("s" if text else "y"))
-        hashes = np.empty(len(column), np.uint64)
-        short = np.flatnonzero(messages.length <= _LONG)
-        hashes[short] = self._strings(
-            Ragged(messages.words, messages.start[short], messages.length[short]), ord("s" if text else "y")
-        )
-        hashes[long] = [self._one(column[int(row)].as_py(), ord("s" if text else "y")) for row in long]
+    def _messages(self, messages: Ragged, tag: int) -> Hashes:
+        long = messages.length > _LONG
+        if not long.any():
+            return self._strings(messages, tag)
+        hashes = np.empty(messages.length.size, np.uint64)
+        hashes[~long] = self._strings(messages.where(~long), tag)
+        hashes[long] = [self._one(payload, tag) for payload in messages.where(long)]
         return hashes
 
     # What a hash is made of: these three agree on every payload that two of them can take.
@@ -218,18 +178,17 @@ class DataSketchesHasher(Hasher):
             raise ValueError("DataSketches hashes ints of 64 bits only: add larger ones as strings")
         if not payload:
             raise ValueError(_EMPTY)
-        first, second = murmur3_one(payload, self.seed)
-        return first & _LOW | second & ~_LOW
+        return murmur3_one(payload, self.seed)
 
     def _words(self, words: Hashes, tag: int) -> Hashes:
         del tag
-        return _interoperable(*murmur3_words(words, self.seed))
+        return murmur3_words(words, self.seed)
 
     def _strings(self, messages: Ragged, tag: int) -> Hashes:
         del tag
         if not messages.length.all():
             raise ValueError(_EMPTY)
-        return _interoperable(*murmur3_many(messages, self.seed))
+        return murmur3_many(messages, self.seed)
 
     def __reduce__(self) -> tuple[Callable[..., Hasher], tuple[object, ...]]:
         return DataSketchesHasher, (PUBLIC, self.normalize, None, self.seed)
@@ -269,57 +228,3 @@ _KNOWN: dict[str, Hasher] = {}  # by identity, so that a stored sketch finds its
 DEFAULT = Hasher()
 Hasher(normalize=True)
 DataSketchesHasher()
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return any(
-        test(kind)
-        for test in (
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_fixed_size_binary,
-            pa.types.is_binary_view,
-        )
-    )
-
-
-def _interoperable(first: Hashes, second: Hashes) -> Hashes:
-    return first & np.uint64(_LOW) | second & ~np.uint64(_LOW)
-
-
-# More hashes from one.
-
-
-def double_hashes(hashes: Hashes, count: int, width: int) -> NDArray[np.int64]:
-    """For each hash `count` places below `width`, shape (count, n), by double hashing.
-
-    Kirsch and Mitzenmacher, Less hashing, same performance (2006). `width` is at most 2^32.
-    """
-    low, high = hashes & np.uint64(0xFFFFFFFF), hashes >> np.uint64(32) | np.uint64(1)
-    places = np.empty((count, hashes.size), np.int64)
-    for row in places:
-        # The high part of a product scales 32 bits to below the width without a division (Lemire 2019).
-        row[:] = (low & np.uint64(0xFFFFFFFF)) * np.uint64(width) >> np.uint64(32)
-        low = low + high
-    return places
-
-
-def lanes(hashes: Hashes, count: int) -> Iterator[Hashes]:
-    """`count` further 64-bit hashes of each, one lane after another, by multiply-shift (Dietzfelbinger 1997).
-
-    The high bits of a lane are the random ones. The constants are fixed for ever.
-    """
-    for lane in range(count):
-        factor, summand = _lane(lane)
-        yield hashes * factor + summand
-
-
-@functools.cache
-def _lane(number: int) -> tuple[np.uint64, np.uint64]:
-    digest = hashlib.blake2b(struct.pack("<Q", number), digest_size=16, key=b"lanes").digest()
-    factor, summand = struct.unpack("<QQ", digest)
-    return np.uint64(factor | 1), np.uint64(summand)

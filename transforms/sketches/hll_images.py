@@ -46,15 +46,18 @@ def from_datasketches(data: bytes) -> Registers:
     mode, kind = modes & 3, modes >> 2 & 3
     if mode in {_LIST, _SET} and integers == 2 + mode:
         return _from_coupons(_coupons(data, mode), precision)
-    if mode != _HLL or integers != 10 or minimum:
+    if mode != _HLL or integers != 10:
         raise ValueError(f"an HLL image must be a list, a set or registers, got {integers} integers in mode {mode}")
     if kind != _HLL_8:
         raise ValueError("registers must be stored as HLL_8, got HLL_4 or HLL_6: convert the sketch to HLL_8 first")
     if len(data) != _HEADER.size + 2**precision:
         raise ValueError(f"an HLL_8 image must have {_HEADER.size + 2**precision} bytes, got {len(data)}: it was cut")
     registers = np.frombuffer(data, np.uint8, offset=_HEADER.size).copy()
-    if registers.max() > 63:
-        raise ValueError(f"a register must be at most 63, got {registers.max()}: the image was changed")
+    if registers.max() > 63 or registers.min() < minimum:  # Java tells the least register, C++ says 0
+        raise ValueError(
+            f"registers must be from the {minimum} stated to 63, got {registers.min()} to {registers.max()}: "
+            "the image was changed"
+        )
     return registers
 
 

@@ -16,8 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches import kll_images
 from transforms.sketches.columns import float_column
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.kll_images import KllImage
 from transforms.sketches.ranks import place_of, require_comparable
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -88,10 +90,32 @@ class Kll(Sketch):
 
     def quantile(self, q: float) -> Estimate:
         """The value at rank q, from 0 to 1; raises ValueError where there is none."""
+        place_of(q, self.count)
+        return self.quantiles(q)[q]
+
+    def quantiles(self, *qs: float) -> dict[float, Estimate]:
+        """The values at several ranks, for the cost of one; none where there is no value."""
         count = self.count
-        place, margin = place_of(q, count), self.rank_error * count
-        low, value, high = (self._at(float(rank)) for rank in (place - margin, place, place + margin))
-        return Estimate(value, low, high, _CONFIDENCE if low < high else 1.0)
+        if not count:
+            return {}
+        values = np.concatenate(self._levels)
+        weights = np.repeat(1 << np.arange(len(self._levels)), [level.size for level in self._levels])
+        order = values.argsort(kind="stable")
+        values, ranks = values[order], weights[order].cumsum()
+        margin = self.rank_error * count
+
+        def at(place: float) -> float:
+            """The smallest kept value that with those below it stands for as many values."""
+            if place <= 1.0 or place >= count:
+                return self._min if place <= 1.0 else self._max
+            return float(values[ranks.searchsorted(place)])
+
+        answers = {}
+        for q in qs:
+            place = place_of(q, count)
+            low, value, high = at(place - margin), at(float(place)), at(place + margin)
+            answers[q] = Estimate(value, low, high, _CONFIDENCE if low < high else 1.0)
+        return answers
 
     def rank(self, x: float) -> Estimate:
         """How many values are at most x."""
@@ -123,6 +147,32 @@ class Kll(Sketch):
     def memory(self) -> int:
         return 16 + sum(level.nbytes for level in self._levels)
 
+    def to_datasketches(self) -> bytes:
+        """An image of doubles for Apache DataSketches, Spark and others, which answer from it and merge it with theirs.
+
+        They also merge sketches of unlike k, and then err as the smaller k does; ours refuse to. Spark reads it by the
+        functions that end in _double; those for other types answer from it too, and wrongly.
+
+        >>> sketch = Kll(k=100)
+        >>> sketch.add_many(range(5000))
+        >>> Kll.from_datasketches(sketch.to_datasketches()) == sketch
+        True
+        """
+        return kll_images.to_datasketches(KllImage(self._k, self._min, self._max, self._levels))
+
+    @classmethod
+    def from_datasketches(cls, data: bytes, *, items: str = "doubles", seed: int = 0) -> Self:
+        """The sketch in an image of Apache DataSketches; raises ValueError for anything else.
+
+        The image does not say what it holds: `items` does, doubles, floats, longs or ints. One that has taken in a
+        sketch of a smaller k comes as a sketch of that k, since it errs as such. `seed` is for coins yet to be tossed.
+        """
+        image = kll_images.from_datasketches(data, items)
+        sketch = cls(image.k, seed)
+        sketch._levels, sketch._min, sketch._max = image.levels, image.least, image.greatest
+        sketch._compress()
+        return sketch
+
     def _compress(self) -> None:
         """Compacts the lowest overfull level, until all fit together."""
         while True:
@@ -150,17 +200,6 @@ class Kll(Sketch):
         word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & _WORD
         word = (word ^ word >> 27) * 0x94D049BB133111EB & _WORD
         return (word ^ word >> 31) & 1
-
-    def _at(self, place: float) -> float:
-        """The smallest kept value that with those below it stands for as many values."""
-        if place <= 1.0:
-            return self._min
-        if place >= self.count:
-            return self._max
-        values = np.concatenate(self._levels)
-        weights = np.repeat(1 << np.arange(len(self._levels)), [level.size for level in self._levels])
-        order = values.argsort(kind="stable")
-        return float(values[order][weights[order].cumsum().searchsorted(place)])
 
     def _payload(self) -> bytes:
         lengths = np.array([level.size for level in self._levels], "<u4")

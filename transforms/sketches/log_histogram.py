@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from transforms.sketches.columns import finite_column
 from transforms.sketches.counts import pack_counts, unpack_counts
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.kernels import kernel
 from transforms.sketches.ranks import place_of, require_comparable
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
@@ -99,6 +100,10 @@ class LogHistogram(Sketch):
             return Estimate(-_middle(low, high), -high, -low, 1.0)
         return Estimate.exact(0.0)
 
+    def quantiles(self, *qs: float) -> dict[float, Estimate]:
+        """The values at several ranks; none where there is no value."""
+        return {q: self.quantile(q) for q in qs} if self.count else {}
+
     def rank(self, x: float) -> Estimate:
         """How many values are at most x: certain but for the bucket of x, which is taken as evenly filled."""
         require_comparable(x)
@@ -120,16 +125,11 @@ class LogHistogram(Sketch):
         """Adds numbers; raises ValueError on null, NaN and infinity, and adds nothing then."""
         column = finite_column(values)
         for start in range(0, column.size, _BLOCK):
-            block = column[start : start + _BLOCK]
-            buckets = block.view(np.int64) >> self._shift
-            if buckets.min() >= 1 << self._bits:  # the common case: all are positive
-                self._positive.add(buckets)
-                continue
-            buckets &= (1 << _SIGN - self._shift) - 1
-            sized = buckets >= 1 << self._bits
-            self._zeros += block.size - int(np.count_nonzero(sized))
-            self._positive.add(buckets[sized & (block > 0.0)])
-            self._negative.add(buckets[sized & (block < 0.0)])
+            block = np.ascontiguousarray(column[start : start + _BLOCK])
+            zeros, positive, negative = count_buckets(block.view(np.int64), self._shift)
+            self._zeros += zeros
+            self._positive.add(_Buckets(*positive))
+            self._negative.add(_Buckets(*negative))
 
     def merge(self, other: LogHistogram) -> None:
         """Adds all that other has seen; other stays as it is."""
@@ -209,16 +209,13 @@ class _Buckets:
         """How many values are in buckets before this one."""
         return int(self.counts[: max(bucket - self.start, 0)].sum())
 
-    def add(self, buckets: NDArray[np.int64]) -> None:
-        if buckets.size:
-            start = int(buckets.min())
-            counted = _Buckets(start, np.bincount(buckets - start))
-            if start >= self.start and start + counted.counts.size <= self.start + self.counts.size:
-                at = start - self.start
-                self.counts[at : at + counted.counts.size] += counted.counts
-            else:
-                grown = self.plus(counted, 1)
-                self.start, self.counts = grown.start, grown.counts
+    def add(self, other: _Buckets) -> None:
+        at = other.start - self.start
+        if at >= 0 and at + other.counts.size <= self.counts.size:
+            self.counts[at : at + other.counts.size] += other.counts
+        elif other.counts.size:
+            grown = self.plus(other, 1)
+            self.start, self.counts = grown.start, grown.counts
 
     def plus(self, other: _Buckets, sign: int) -> _Buckets:
         """A sum, or a difference, that shares no counts with either."""
@@ -236,6 +233,27 @@ class _Buckets:
         """Without the empty buckets at both ends."""
         (used,) = self.counts.nonzero()
         return _Buckets(self.start + int(used[0]), self.counts[used[0] : used[-1] + 1]) if used.size else _Buckets()
+
+
+_Counted = tuple[int, NDArray[np.int64]]  # the first bucket, and the counts from there on
+
+
+@kernel
+def count_buckets(values: NDArray[np.int64], shift: int) -> tuple[int, _Counted, _Counted]:
+    """How many zeros, and the counts of the positive and of the negative buckets, of floats given by their bits."""
+    buckets = values >> shift
+    first = 1 << _MANTISSA - shift
+    if values.size and buckets.min() >= first:  # the common case: all are positive
+        return 0, _counted(buckets), _counted(buckets[:0])
+    buckets &= (1 << _SIGN - shift) - 1
+    sized = buckets >= first
+    zeros = values.size - int(np.count_nonzero(sized))
+    return zeros, _counted(buckets[sized & (values > 0)]), _counted(buckets[sized & (values < 0)])
+
+
+def _counted(buckets: NDArray[np.int64]) -> _Counted:
+    start = int(buckets.min()) if buckets.size else 0
+    return start, np.bincount(buckets - start)
 
 
 def _error_of(bits: int) -> float:

@@ -8,13 +8,17 @@ nearest neighbors (1998).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches.derived import Hashes, lane_constants
 from transforms.sketches.estimate import Estimate
-from transforms.sketches.hashing import DEFAULT, Hasher, lanes
+from transforms.sketches.hashed import Hashed
+from transforms.sketches.hashing import DEFAULT, Hasher
+from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
 from transforms.sketches.sketch import Sketch
 
@@ -57,13 +61,11 @@ class MinHash(Sketch):
 
     def add_many(self, values: Any) -> None:
         """Adds items of any kind that has a hash; raises ValueError on missing values, and adds nothing."""
-        hashes = self._hasher.hash_many(values)
-        for begin in range(0, hashes.size, _BLOCK):
-            least = [lane.min() for lane in lanes(hashes[begin : begin + _BLOCK], self._least.size)]
-            np.minimum(self._least, least, out=self._least)
+        lower_least(self._least, self._hasher.hash_many(values), *lane_constants(self._least.size))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the sketch of both sets' union; raises ValueError where they are unlike."""
@@ -118,6 +120,15 @@ class MinHash(Sketch):
 
     def _is_empty(self) -> bool:
         return bool((self._least == _NOTHING).all())
+
+
+@kernel
+def lower_least(least: Hashes, hashes: Hashes, factors: Hashes, summands: Hashes) -> None:
+    """Lowers each lane's least value to that among these hashes."""
+    for begin in range(0, hashes.size, _BLOCK):
+        block = hashes[begin : begin + _BLOCK]
+        lowest = [(block * factor + summand).min() for factor, summand in zip(factors, summands, strict=True)]
+        np.minimum(least, lowest, out=least)
 
 
 def _surprise(confidence: float) -> float:

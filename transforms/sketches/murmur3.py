@@ -1,5 +1,7 @@
 """MurmurHash3 x64 128, of one message or of many at once (Appleby 2011), as Apache DataSketches uses it.
 
+Of its 128 bits the hashes here keep the lowest 26 of the first word and the highest 38 of the second, which are those
+that a HyperLogLog of DataSketches uses.
 Not keyed: whoever knows the seed, and it is public, can choose items that collide.
 """
 
@@ -10,18 +12,21 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.sketches.kernels import kernel
 from transforms.sketches.ragged import Ragged, keep_low_bytes
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
 _MASK = 2**64 - 1
+_LOW = np.uint64(2**26 - 1)
 _BLOCK = 8192  # messages, so that the columns of a block stay in the cache
 
 Words = NDArray[np.uint64]
+Places = NDArray[np.int64]
 
 
-def murmur3_one(message: bytes, seed: int) -> tuple[int, int]:
-    """Both halves of the hash of one message."""
+def murmur3_one(message: bytes, seed: int) -> int:
+    """The hash of one message."""
     c1, c2 = int(_C1), int(_C2)
     h1 = h2 = seed
     whole = len(message) // 16 * 16
@@ -39,26 +44,39 @@ def murmur3_one(message: bytes, seed: int) -> tuple[int, int]:
     h2 = h2 + h1 & _MASK
     h1, h2 = _avalanche_one(h1), _avalanche_one(h2)
     h1 = h1 + h2 & _MASK
-    return h1, h2 + h1 & _MASK
+    h2 = h2 + h1 & _MASK
+    return h1 & int(_LOW) | h2 & ~int(_LOW)
 
 
-def murmur3_words(words: Words, seed: int) -> tuple[Words, Words]:
-    """Both halves of the hashes of messages of 8 bytes, given as little-endian words."""
-    first, second = np.empty(words.size, np.uint64), np.empty(words.size, np.uint64)
+def murmur3_words(words: Words, seed: int) -> Words:
+    """The hashes of messages of 8 bytes, given as little-endian words."""
+    hashes = np.empty(words.size, np.uint64)
+    murmur3_each_word(np.ascontiguousarray(words), np.uint64(seed), hashes)
+    return hashes
+
+
+def murmur3_many(messages: Ragged, seed: int) -> Words:
+    """The hashes of messages of any length."""
+    hashes = np.empty(messages.start.size, np.uint64)
+    murmur3_each_message(messages.words, messages.start, messages.length, np.uint64(seed), hashes)
+    return hashes
+
+
+@kernel
+def murmur3_each_word(words: Words, seed: np.uint64, hashes: Words) -> None:
+    """Fills in the hashes of messages of one word."""
     for begin in range(0, words.size, _BLOCK):
         block = words[begin : begin + _BLOCK]
-        h1 = np.uint64(seed) ^ _mix_first(block)
-        h2 = np.full(block.size, seed, np.uint64)
-        length = np.full(block.size, 8, np.uint64)
-        first[begin : begin + _BLOCK], second[begin : begin + _BLOCK] = _finish(h1, h2, length)
-    return first, second
+        h1 = seed ^ _mix_first(block)
+        h2, length = np.full(block.size, seed), np.full(block.size, np.uint64(8))
+        hashes[begin : begin + _BLOCK] = _finish(h1, h2, length)
 
 
-def murmur3_many(messages: Ragged, seed: int) -> tuple[Words, Words]:
-    """Both halves of the hashes of messages of any length."""
-    first, second = np.empty(messages.start.size, np.uint64), np.empty(messages.start.size, np.uint64)
-    for places, block in messages.blocks(_BLOCK):
-        h1, h2 = np.full(places.size, seed, np.uint64), np.full(places.size, seed, np.uint64)
+@kernel
+def murmur3_each_message(words: Words, start: Places, length: Places, seed: np.uint64, hashes: Words) -> None:
+    """Fills in the hashes of messages."""
+    for places, block in Ragged(words, start, length).blocks(_BLOCK):
+        h1, h2 = np.full(places.size, seed), np.full(places.size, seed)
         pairs = block.length // 16
         for step in range(int(pairs[0])):
             active = int(np.searchsorted(-pairs, -step, side="left"))  # those that have more pairs than this
@@ -70,17 +88,17 @@ def murmur3_many(messages: Ragged, seed: int) -> tuple[Words, Words]:
         left, tail = block.length % 16, block.start + pairs * 16
         h2 ^= _mix_second(keep_low_bytes(block.words[tail + 8], left - 8))
         h1 ^= _mix_first(keep_low_bytes(block.words[tail], left))
-        first[places], second[places] = _finish(h1, h2, block.length.astype(np.uint64))
-    return first, second
+        hashes[places] = _finish(h1, h2, block.length.astype(np.uint64))
 
 
-def _finish(h1: Words, h2: Words, length: Words) -> tuple[Words, Words]:
+def _finish(h1: Words, h2: Words, length: Words) -> Words:
     h1, h2 = h1 ^ length, h2 ^ length
     h1 = h1 + h2
     h2 = h2 + h1
     h1, h2 = _avalanche(h1), _avalanche(h2)
     h1 = h1 + h2
-    return h1, h2 + h1
+    h2 = h2 + h1
+    return h1 & _LOW | h2 & ~_LOW
 
 
 def _avalanche(words: Words) -> Words:

@@ -22,12 +22,26 @@ class Ragged:
 
     @classmethod
     def of(cls, data: bytes | memoryview, offsets: NDArray[np.int64]) -> Self:
-        """Messages that lie end to end: message i is data[offsets[i]:offsets[i + 1]]."""
-        first, last = int(offsets[0]), int(offsets[-1])
-        padded = np.zeros(last - first + _PADDING, np.uint8)
+        """Messages that lie end to end: message i is data[offsets[i]:offsets[i + 1]].
+
+        Raises ValueError where offsets fall, or lead beyond the data: compiled code would read there.
+        """
+        first, last, length = int(offsets[0]), int(offsets[-1]), offsets[1:] - offsets[:-1]
+        if first < 0 or last > len(data) or (length < 0).any():
+            raise ValueError(f"offsets must rise from 0 to at most {len(data)}: this column's bytes were damaged")
+        padded = np.empty(last - first + _PADDING, np.uint8)
         padded[: last - first] = np.frombuffer(data, np.uint8, last - first, first) if last > first else 0
+        padded[last - first :] = 0
         words = np.ndarray((padded.size - 7,), "<u8", padded, strides=(1,))
-        return cls(words, offsets[:-1] - first, np.diff(offsets))
+        return cls(words, offsets[:-1] - first, length)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start, length in zip(self.start.tolist(), self.length.tolist(), strict=True):
+            yield self.words[start : start + length : 8].tobytes()[:length]
+
+    def where(self, rows: NDArray[np.bool_]) -> Ragged:
+        """The messages of these rows."""
+        return Ragged(self.words, self.start[rows], self.length[rows])
 
     def blocks(self, size: int) -> Iterator[tuple[NDArray[np.intp], Ragged]]:
         """Blocks of messages, the longest first, with their places: a block stays in the cache."""

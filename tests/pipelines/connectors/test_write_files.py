@@ -112,12 +112,7 @@ def test_a_repeated_run_adds_nothing_and_another_run_overwrites_nothing(
     def run(*texts: str) -> dict[str, bytes]:
         with in_process() as pipeline:
             pairs = [(text, 5.0) for text in texts]
-            _ = (
-                pipeline
-                | stamped(pairs)
-                | ApplyWindow(WindowPolicy("10s"))
-                | write(f"{tmp_path}/out/", suffix=suffix)
-            )
+            _ = pipeline | stamped(pairs) | ApplyWindow(WindowPolicy("10s")) | write(f"{tmp_path}/out/", suffix=suffix)
         return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
     once = run("a", "b")

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pytest
 
 from transforms.sketches.canonical import canonical, value_of
-from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher, double_hashes, lanes
+from transforms.sketches.derived import double_hashes, lanes
+from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher
+from transforms.sketches.ragged import Ragged
 from transforms.sketches.siphash import siphash_one
 
 WORDS = [unicodedata.normalize("NFC", "é" * n) + "x" * m for n in range(9) for m in range(9)] + [
@@ -149,6 +151,15 @@ def test_a_value_comes_back_from_its_canonical_bytes() -> None:
     for payload, tag in [(b"1234567", "i"), (b"\xff", "s"), (b"12345678", "?"), (b"\xff" * 7 + b"\x7f", "d")]:
         with pytest.raises(ValueError, match=r"no value|decode|years"):
             value_of(payload, ord(tag))
+
+
+def test_a_column_whose_offsets_are_damaged_is_refused_and_never_read() -> None:
+    offsets = pa.py_buffer(np.array([0, 99, 3], np.int32))  # Arrow looks at the first and the last only
+    with pytest.raises(ValueError, match="offsets must rise from 0 to at most 3"):
+        DEFAULT.hash_many(pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abc")]))
+    for damaged in ([0, 2, 99], [-8, 2, 3], [3, 0, 3]):
+        with pytest.raises(ValueError, match="offsets must rise from 0 to at most 3"):
+            Ragged.of(b"abc", np.array(damaged))
 
 
 def test_another_key_gives_another_hash_and_never_shows_itself() -> None:
