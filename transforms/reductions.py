@@ -49,9 +49,10 @@ def reduction_of(reduce: Callable[..., Any] | beam.CombineFn, inverse: Callable[
                 "sketches that subtract do so"
             )
         return OfSketches(reduce) if isinstance(reduce, SketchCombineFn) else OfCombineFn(reduce)
-    for what, function in {"reduce": reduce, "inverse": inverse or reduce}.items():
-        if not callable(function):
-            raise ValueError(f"{what} must be a function of two values, or reduce a CombineFn; got {function!r}")
+    if not callable(reduce):
+        raise ValueError(f"reduce must be a function of two values, or a CombineFn, got {reduce!r}")
+    if not callable(inverse or reduce):
+        raise ValueError(f"inverse must be a function of two values, got {inverse!r}")
     return OfFunctions(reduce, inverse)
 
 

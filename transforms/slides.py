@@ -70,8 +70,8 @@ class _Turn(Generic[A]):
 class Slides(Generic[A]):
     """The panes of keys, and where the windows over them have got to.
 
-    `tell` says whether each window of a key is told, or only those that differ from the one before. Panes are kept until
-    their last window is `lateness` old: until then one that comes late corrects the windows that were told.
+    `tell` says whether each window of a key is told, or only those that differ from the one before. Panes are held
+    until their last window is `lateness` old: until then one that comes late corrects the windows that were told.
     """
 
     def __init__(self, window: Sliding, merging: Merging[A], tell: Tell = "every window", lateness: int = 0) -> None:
@@ -94,7 +94,7 @@ class Slides(Generic[A]):
             key = self._keys.get(name)
             if key is None:
                 key = self._keys[name] = _Key(name)
-            new = end not in key.panes
+            pane, new = (end, key), end not in key.panes
             key.panes[end] = total if new else self._merging.merge(key.panes[end], total)
             first, after = self._stay(end)
             if self._last is not None and first <= self._last:
@@ -102,12 +102,12 @@ class Slides(Generic[A]):
                 if after > self._last:
                     self._amend(key, total, new=new)
             elif new:
-                self._turn(first).entering.append((end, key))
+                self._turn(first).entering.append(pane)
             if new:
                 self._held += 1
                 if self._last is None or after > self._last:
-                    self._turn(after).leaving.append((end, key))
-                self._turn(after + self._lateness).forgotten.append((end, key))
+                    self._turn(after).leaving.append(pane)
+                self._turn(after + self._lateness).forgotten.append(pane)
 
     def tells(self, until: int) -> Iterator[tuple[int, list[Told[A]]]]:
         """Windows that ended by a moment and are to be told, in order, corrections first.

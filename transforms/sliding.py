@@ -11,7 +11,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar, get_args
 
 import apache_beam as beam
@@ -91,7 +91,9 @@ class ReduceByKeyAndWindow(beam.PTransform):
         reduced = pairs | "Reduce" >> ParDoInWindows(_ReduceBundle(plan, self._shards), WindowPolicy("all"))
         if pairs.is_bounded:  # nothing is late, and all that comes is there at once
             shards = reduced | "Shard" >> beam.GroupByKey()
-            answers = shards | "Compose" >> ParDoInWindows(_ComposeAll(plan), self._policy).with_output_types(answer_type)
+            answers = shards | "Compose" >> ParDoInWindows(_ComposeAll(plan), self._policy).with_output_types(
+                answer_type
+            )
         else:
             compose = with_own_timers(_Compose(plan), pairs)
             answers = reduced | "Compose" >> ParDoInWindows(compose, self._policy).with_output_types(answer_type)
@@ -106,6 +108,8 @@ def _sliding(window: WindowPolicy | Window | str) -> WindowPolicy:
         raise ValueError(f"windows must slide, got {policy.window}; for example 24h/10s")
     if policy.early:
         raise ValueError(f"sliding windows answer once in a period, got early {policy.early}: leave it out")
+    if policy.late.seconds:
+        raise ValueError(f"what is late corrects at once, got late {policy.late}: leave it out")
     if policy.allowed_lateness and policy.accumulation == "discarding":
         raise ValueError(
             f"late records correct windows that were told before, got {str(policy)!r}: use accumulation='accumulating'"
@@ -126,6 +130,7 @@ class _Plan:
     @cached_property
     def window(self) -> Sliding:
         window = self.policy.window
+        assert isinstance(window, Sliding | Fixed)  # noqa: S101  _sliding has seen to it
         return window if isinstance(window, Sliding) else Sliding(window.size, window.size)
 
     @cached_property
@@ -138,13 +143,18 @@ class _Plan:
 
     def answers(self, end: int, told: Iterable[Told[Any]], again: int = 0) -> Iterator[WindowedValue]:
         """What is told of the window that ends there, for the first time or, counted up, once more."""
-        end_time = Timestamp(micros=end)
-        window = IntervalWindow(end_time - self.window.size, end_time)
+        last, windows = _window(end - to_micros(self.window.size), end)
         timing = PaneInfoTiming.LATE if again else PaneInfoTiming.ON_TIME
         pane = PaneInfo(not again, not self.policy.allowed_lateness, timing, again, again)
         for key, totals in told:
             answer = self.reduction.answer(totals[0]) if totals else None
-            yield WindowedValue((self.key_coder.decode(key), answer), window.max_timestamp(), [window], pane)
+            yield WindowedValue((self.key_coder.decode(key), answer), last, windows, pane)
+
+
+@lru_cache(2**14)  # all shards tell the same windows
+def _window(start: int, end: int) -> tuple[Timestamp, list[IntervalWindow]]:
+    window = IntervalWindow(Timestamp(micros=start), Timestamp(micros=end))
+    return window.max_timestamp(), [window]
 
 
 @beam.typehints.with_output_types(tuple[int, tuple[int, bytes]])

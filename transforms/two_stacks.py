@@ -1,4 +1,4 @@
-"""Totals of a queue: what came last is added, what came first is taken away, at the same cost however long the queue is.
+"""Totals of a queue, at the same cost however long it is: what came last is added, what came first is taken away.
 
 Where totals can be subtracted from, the oldest one is. Where they only merge, two stacks hold the queue: the older part
 as the totals of all its ends, the newer part as its values and one total. When the older part is used up, the newer one

@@ -58,9 +58,7 @@ def test_a_pane_stays_in_the_windows_that_hold_its_time(size: int, period: int) 
     for begin in range(-60, 60, grid.pane):
         first, after = grid.stay(begin + grid.pane)
         holding = [
-            start + size
-            for start in range(-120, 120, period)
-            if start <= begin and begin + grid.pane <= start + size
+            start + size for start in range(-120, 120, period) if start <= begin and begin + grid.pane <= start + size
         ]
         assert list(range(first, after, period)) == holding
 
