@@ -39,6 +39,7 @@ V = TypeVar("V")
 
 _SLOTS = 10_000  # panes of keys that a bundle holds before they are handed on
 _SLACK = 1000  # panes that may be stored though nothing needs them
+_TICK = 1000  # microseconds: runners in other languages tell the time of a timer in milliseconds
 _FOREVER = 2**62  # microseconds, beyond all times
 
 
@@ -78,7 +79,6 @@ class ReduceByKeyAndWindow(beam.PTransform):
         if shards < 1:
             raise ValueError(f"shards must be at least 1, got {shards}")
         self._policy = _sliding(window)
-        self._reduce = reduce
         self._reduction = reduction_of(reduce, inverse)
         self._tell = tell
         self._shards = shards
@@ -106,6 +106,8 @@ def _sliding(window: WindowPolicy | Window | str) -> WindowPolicy:
     policy = policy if isinstance(policy, WindowPolicy) else WindowPolicy(policy)
     if not isinstance(policy.window, Sliding | Fixed):
         raise ValueError(f"windows must slide, got {policy.window}; for example 24h/10s")
+    if any(to_micros(seconds) % _TICK for seconds in vars(policy.window).values()):
+        raise ValueError(f"windows must slide by whole milliseconds, as runners count time, got {policy.window!r}")
     if policy.early:
         raise ValueError(f"sliding windows answer once in a period, got early {policy.early}: leave it out")
     if policy.late.seconds:
@@ -261,7 +263,7 @@ class _Compose(beam.DoFn):
             slides.add(panes)
             stored += len(panes)
         came.clear()
-        until = max(before, time.micros + 1)
+        until = max(before, time.micros // _TICK * _TICK + _TICK)
         for end, told in slides.tells(until):
             yield from self._plan.answers(end, told, count if end <= before else 0)
         if stored > (2 * len(slides) + _SLACK if slides else 0):

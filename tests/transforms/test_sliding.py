@@ -253,6 +253,7 @@ def test_windows_may_lie_side_by_side(in_process: Any) -> None:
     [
         ({"window": "session 5m"}, "windows must slide, got session 5m; for example 24h/10s"),
         ({"window": Calendar("day")}, "windows must slide"),
+        ({"window": "1s/0.5ms"}, "by whole milliseconds, as runners count time, got Sliding.size=1.0, period=0.0005."),
         ({"window": "1h/10s, early every 5s"}, "answer once in a period, got early every 5s: leave it out"),
         ({"window": "1h/10s, lateness 5s, accumulating, late every 30s"}, "corrects at once, got late every 30s"),
         ({"window": "1h/10s, lateness 5s"}, "use accumulation='accumulating'"),
