@@ -108,11 +108,11 @@ def _run(pipeline: beam.Pipeline, limit: float) -> None:
     mended = {_StreamingGroupAlsoByWindow: _GroupByTheWatermark, beam.ParDo: _HoldForTimers}
     evaluators.update(mended)
     try:
-        result = pipeline.run(test_runner_api=False)  # its round trip cuts times to milliseconds
+        result = pipeline.run(test_runner_api=False)  # its round trip would cut times to milliseconds
     finally:
         for kind in mended:
             del evaluators[kind]
-    executor = result._executor._executor  # noqa: SLF001  nothing public can end a pipeline that hangs
+    executor, context = result._executor._executor, result._evaluation_context  # noqa: SLF001  no public way to look in
     give_up = _ExecutorServiceParallelExecutor._VisibleExecutorUpdate(_Waited())  # noqa: SLF001
     watch = threading.Timer(limit, executor.visible_updates.offer, [give_up])
     watch.daemon = True
@@ -120,29 +120,37 @@ def _run(pipeline: beam.Pipeline, limit: float) -> None:
     try:
         result.wait_until_finish()
     except _Waited:
+        waiting = ", ".join(_waiting_for_the_clock(context)) or "none"
         raise StoryStuck(
-            f"the story was not over within {limit:g} seconds: a timer of processing time that sets itself again never "
-            f"lets it end{_held(result)}"
+            f"the story was not over within {limit:g} seconds. Steps that wait for the clock: {waiting}. A timer of "
+            "processing time that sets itself again and again never lets a story end"
         ) from None
     except TypeError as error:
         if "must derive from BaseException" not in str(error):  # what Beam raises for a stall is no exception
             raise
-        raise StoryStuck(f"the pipeline stalled: a step never lets the watermark pass{_held(result)}") from None
+        raise StoryStuck(
+            f"the pipeline stalled: the watermark has passed all time, and {next(_holding(context), 'no step')} still "
+            "holds it. A trigger that waits for more records than come holds it for ever"
+        ) from None
     finally:
         watch.cancel()
 
 
-class _Waited(Exception):  # noqa: N818
+class _Waited(Exception):  # noqa: N818  raised to end the waiting
     pass
 
 
-def _held(result: Any) -> str:
-    """Names the first step that the watermark did not pass."""
-    manager = result._evaluation_context._watermark_manager  # noqa: SLF001
-    for step, marks in manager._transform_to_watermarks.items():  # noqa: SLF001
+def _waiting_for_the_clock(context: Any) -> Iterator[str]:
+    for step, states in context._transform_keyed_states.items():  # noqa: SLF001
+        timers = [timer for state in states.values() for timers in state.timers.values() for timer in timers]
+        if any(domain == TimeDomain.REAL_TIME for _, domain, _ in timers):
+            yield step.full_label
+
+
+def _holding(context: Any) -> Iterator[str]:
+    for step, marks in context._watermark_manager._transform_to_watermarks.items():  # noqa: SLF001
         if marks.output_watermark < MAX_TIMESTAMP:
-            return f"; the first that holds it is {step.full_label!r}, at {marks.output_watermark}"
-    return ""
+            yield step.full_label
 
 
 class _GroupByTheWatermark(transform_evaluator._StreamingGroupAlsoByWindowEvaluator):  # noqa: SLF001
