@@ -1,33 +1,37 @@
-"""Measures over Arrow record batches: the same sketches as one by one, many rows at a time.
+"""Measures over Arrow record batches: the same sketches as one by one, many rows and many keys at a time.
 
-Event time is a column. Rows are grouped by pane and key with whole arrays, each group goes into its sketches as one
-vector, and one partial for each pane and key of a bundle is shuffled: some 25 times quicker than item by item.
+Event time is a column. Rows are grouped by pane and key with whole arrays, the sketches of all keys lie side by side in
+columns, and one partial for each pane and shard of a bundle is shuffled: many times quicker than item by item.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
 
+from transforms.combining import SketchCombineFn
+from transforms.grouping import Parts, flattened, together
 from transforms.measures import Measure
-from transforms.sketches import Sketch, load
-from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.partials import Partial, UnitePartials
+from transforms.sketches import SketchColumn, sketch_column
+from transforms.windowing import ApplyWindow, WindowPolicy, window_bounds
 from transforms.windows import AllTime
 
-_ROWS_TOGETHER = 2**20  # of a bundle, grouped at once
+_ROWS_TOGETHER = 2**19  # of a bundle, grouped at once
+_SHARDS_OF_ALL_TIME = 8
+_TIME = pa.timestamp("us", tz="UTC")
+_MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 Key: TypeAlias = tuple[Any, ...]  # the values of the key columns
+Output: TypeAlias = Literal["answers", "batches"]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -38,22 +42,31 @@ class MeasureBatches(beam.PTransform):
     name. Panes are those of `windows`, by the column `event_time` (a timestamp; nulls fail the step, reject them
     before). A measure of a list column takes each item of the lists; nulls do not count.
 
+    With `output="batches"` -> PCollection[RecordBatch], one for each pane and shard, a row a key: many keys cost
+    little more than few. Its columns are those of `by`, `window_start` and `window_end` (null where time is left
+    whole), and one for each measure: counts int64, other numbers float64, an Estimate a struct of value, low, high
+    and confidence, quantiles a list of such structs with the rank `q`, frequent items one with the `item`, sketches
+    their sealed bytes.
+
     Batches may hold any order of event times and any number of panes. Their element timestamps should be that of their
     earliest event that is not late.
 
     Keys are hashed into `shards`, and a shard and pane is one group to Beam, to which each group costs half a
-    millisecond however small it is. A pane that fires again tells all keys of the shard again.
+    millisecond however small it is. One shard is the cheapest up to some 100,000 keys a pane; more of them let several
+    workers merge one pane, and where a pane fires again, which tells all keys of the shard again, tell fewer. Left out,
+    there is one a pane, and 8 where time is left whole.
     """
 
     by: Sequence[str]
     measures: Mapping[str, Measure]
     windows: WindowPolicy
     event_time: str
-    shards: int = 32
+    shards: int | None = None
+    output: Output = "answers"
 
     def __post_init__(self) -> None:
         super().__init__()
-        if self.shards < 1:
+        if self.shards is not None and self.shards < 1:
             raise ValueError(f"shards must be at least 1, got {self.shards}")
         if not self.measures:
             raise ValueError("there must be at least one measure; for example {'n': Measure(None, count())}")
@@ -66,36 +79,56 @@ class MeasureBatches(beam.PTransform):
             raise ValueError(
                 f"batches cannot answer early {self.windows.early}: many records come as one; use a time, as every 5s"
             )
+        if self.output not in get_args(Output):
+            raise ValueError(f"output must be one of {', '.join(get_args(Output))}, got {self.output!r}")
+        names = [*self.by, "window_start", "window_end", *self.measures]
+        if self.output == "batches" and len(set(names)) < len(names):
+            raise ValueError(f"the columns of a batch must have different names, got {', '.join(names)}: rename some")
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        sketched, asked = _sketched_and_asked(self.measures)
+        shards = self.shards or _shards(self.windows)
         partials = batches | "Measure" >> beam.ParDo(
-            _MeasureBundle(tuple(self.by), dict(self.measures), self.windows, self.event_time, self.shards)
+            _MeasureBundle(tuple(self.by), sketched, self.windows, self.event_time, shards)
         )
-        return (
-            partials
-            | "Pane" >> ApplyWindow(self.windows)
-            | "Merge" >> beam.CombinePerKey(_MergeKeys())
-            | "Answer" >> beam.FlatMap(_answers, dict(self.measures)).with_output_types(tuple[Key, dict[str, Any]])
-        )
+        merged = partials | "Pane" >> ApplyWindow(self.windows) | "Merge" >> beam.CombinePerKey(UnitePartials())
+        if self.output == "batches":
+            return merged | "Answer" >> beam.FlatMap(_batch, asked).with_output_types(pa.RecordBatch)
+        return merged | "Answer" >> beam.FlatMap(_answers, asked).with_output_types(tuple[Key, dict[str, Any]])
 
 
-# The sealed sketches of each key, in the order of the measures; keys are bytes, since 1 and True are one to a dict.
-_Keys: TypeAlias = dict[bytes, list[bytes]]
+# Which column of sketches answers a measure, and how.
+_Asked: TypeAlias = dict[str, tuple[int, SketchCombineFn[Any, Any]]]
 
 
-@beam.typehints.with_output_types(tuple[int, _Keys])
+def _sketched_and_asked(measures: Mapping[str, Measure]) -> tuple[list[Measure], _Asked]:
+    """The measures to sketch, and where each measure finds its sketches: those of a sum and of a mean are the same."""
+    sketched: list[Measure] = []
+    asked: _Asked = {}
+    places: dict[Any, int] = {}
+    for name, measure in measures.items():
+        empty = measure.combine_fn.make()
+        of = measure.column, type(empty), tuple(sorted(empty.parameters.items()))
+        if of not in places:
+            places[of] = len(sketched)
+            sketched.append(measure)
+        asked[name] = places[of], measure.combine_fn
+    return sketched, asked
+
+
+@beam.typehints.with_output_types(tuple[int, Partial])
 class _MeasureBundle(beam.DoFn):
     """Sketches of the rows of a bundle: (shard, sketches of its keys) for each pane, at the pane's end."""
 
     def __init__(
-        self, by: tuple[str, ...], measures: dict[str, Measure], windows: WindowPolicy, event_time: str, shards: int
+        self, by: tuple[str, ...], measures: list[Measure], windows: WindowPolicy, event_time: str, shards: int
     ) -> None:
-        self._shards = shards
         self._by = by
         self._measures = measures
-        self._window = windows.window
+        self._windows = windows
         self._event_time = event_time
-        self._needed = list(dict.fromkeys([event_time, *by, *(m.column for m in measures.values() if m.column)]))
+        self._shards = shards
+        self._needed = list(dict.fromkeys([event_time, *by, *(m.column for m in self._measures if m.column)]))
 
     def start_bundle(self) -> None:
         self._waiting: list[pa.RecordBatch] = []
@@ -115,128 +148,79 @@ class _MeasureBundle(beam.DoFn):
         self.start_bundle()
         if not waiting:
             return
-        tables = [pa.Table.from_batches([batch]) for batch in waiting]
-        table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-        groups = _Groups.of(table, self._by, self._panes(table))
-        sketches = [_sketch_groups(measure, table, groups) for measure in self._measures.values()]
-        partials: dict[tuple[int, int], _Keys] = {}
-        for group, (pane, key) in enumerate(groups.names):
-            encoded = _KEY_CODER.encode(key)
-            shard = zlib.crc32(encoded) % self._shards
-            partials.setdefault((pane, shard), {})[encoded] = [of_measure[group].to_bytes() for of_measure in sketches]
-        for (pane, shard), keys in partials.items():
-            # The last moment of its pane, which lies in the same windows as all of the pane.
-            time = MIN_TIMESTAMP if isinstance(self._window, AllTime) else Timestamp(micros=pane - 1)
-            yield WindowedValue((shard, keys), time, [GlobalWindow()])
+        table = together(waiting)
+        parts = Parts.of(table, self._by, self._windows.window.pane_ends(self._times(table)), self._shards)
+        columns = zip(*self._columns(table, parts), strict=True)
+        for part, sketches in zip(parts.parts, columns, strict=True):
+            yield WindowedValue(
+                (part.shard, Partial(part.keys, sketches)), _last(self._windows, part.end), [GlobalWindow()]
+            )
 
-    def _panes(self, table: pa.Table) -> NDArray[np.int64]:
-        """The end of each row's pane, in microseconds."""
+    def _columns(self, table: pa.Table, parts: Parts) -> Iterator[list[SketchColumn]]:
+        """For each measure, a column of sketches for each part. What measures share is prepared once."""
+        prepared: dict[Any, Any] = {}
+        for measure in self._measures:
+            empty = measure.combine_fn.make()
+            use = measure.column, empty.prepare
+            if use not in prepared:
+                values, rows = (
+                    (pa.nulls(table.num_rows), None)
+                    if measure.column is None
+                    else flattened(table.column(measure.column).combine_chunks())
+                )
+                prepared[use] = list(parts.split(empty.prepare(values), rows))
+            yield [
+                sketch_column(empty, values, keys, part.size)
+                for part, (values, keys) in zip(parts.parts, prepared[use], strict=True)
+            ]
+
+    def _times(self, table: pa.Table) -> NDArray[np.int64]:
+        """Microseconds since 1970."""
         times = table.column(self._event_time)
         if times.null_count:
             raise ValueError(
                 f"{times.null_count} rows have no {self._event_time}: reject them before they are measured"
             )
-        micros = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64()).to_numpy()
-        return self._window.pane_ends(micros)
+        if not pa.types.is_timestamp(times.type):
+            raise ValueError(f"{self._event_time} must be a column of timestamps, got {times.type}: cast it")
+        ticks: NDArray[np.int64] = times.cast(pa.int64()).to_numpy()
+        return ticks // 1000 if times.type.unit == "ns" else ticks * _MICROS[times.type.unit]
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Rows by pane and key: the group of each row, and what each group is."""
-
-    of_row: NDArray[np.intp]
-    names: list[tuple[int, Key]]
-
-    @classmethod
-    def of(cls, table: pa.Table, by: tuple[str, ...], panes: NDArray[np.int64]) -> _Groups:
-        present, of_row = np.unique(panes, return_inverse=True)
-        names: list[tuple[int, Key]] = [(pane, ()) for pane in present.tolist()]
-        for column in by:
-            encoded = table.column(column).combine_chunks().dictionary_encode(null_encoding="encode")
-            values, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
-            combined, of_row = np.unique(of_row * len(values) + codes, return_inverse=True)
-            before, value = np.divmod(combined, len(values))
-            names = [
-                (names[group][0], (*names[group][1], values[code]))
-                for group, code in zip(before.tolist(), value.tolist(), strict=True)
-            ]
-        return cls(of_row, names)
-
-    @cached_property
-    def rows_together(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The order that puts the rows of each group side by side, and where each group ends; one for all columns."""
-        return self.together(self.of_row)
-
-    def together(self, of_value: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """The same for values of which some rows have none, or several."""
-        # Groups that fit 16 bits are sorted by counting.
-        order = np.argsort(of_value.astype(np.uint16) if len(self.names) <= 2**16 else of_value, kind="stable")
-        return order, np.cumsum(np.bincount(of_value, minlength=len(self.names)))
+# What depends on how time is cut: these two alone.
 
 
-def _sketch_groups(measure: Measure, table: pa.Table, groups: _Groups) -> list[Sketch]:
-    """One sketch a group, each of which takes its rows as one vector."""
-    sketches = [measure.combine_fn.make() for _ in groups.names]
-    values, of_value = _values(measure.column, table, groups.of_row)
-    order, bounds = groups.rows_together if of_value is groups.of_row else groups.together(of_value)
-    if len(values):
-        values = sketches[0].prepare(values).take(pa.array(order))
-    start = 0
-    for sketch, end in zip(sketches, bounds.tolist(), strict=True):
-        if end > start:
-            sketch.add_many(values.slice(start, end - start))
-        start = end
-    return sketches
+def _shards(windows: WindowPolicy) -> int:
+    """How many shards there are unless it is said: panes are many groups already."""
+    return _SHARDS_OF_ALL_TIME if isinstance(windows.window, AllTime) else 1
 
 
-def _values(column: str | None, table: pa.Table, of_row: NDArray[np.intp]) -> tuple[pa.Array, NDArray[np.intp]]:
-    """The values of a column without nulls, lists taken apart, and the group of each."""
-    if column is None:
-        return pa.nulls(table.num_rows), of_row
-    values = table.column(column).combine_chunks()
-    while (
-        pa.types.is_list(values.type) or pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type)
-    ):
-        of_row = of_row[pc.list_parent_indices(values).to_numpy(zero_copy_only=False)]
-        values = pc.list_flatten(values)
-    if values.null_count:
-        of_row = of_row[values.is_valid().to_numpy(zero_copy_only=False)]
-        values = values.drop_null()
-    return values, of_row
+def _last(windows: WindowPolicy, end: int) -> Timestamp:
+    """The time of a pane's partial: the pane's last moment, which lies in the same windows as all of the pane."""
+    return MIN_TIMESTAMP if isinstance(windows.window, AllTime) else Timestamp(micros=end - 1)
 
 
-class _MergeKeys(beam.CombineFn):
-    """Merges the sketches of each key."""
-
-    def create_accumulator(self) -> _Keys:
-        return {}
-
-    def add_input(self, accumulator: _Keys, keys: _Keys) -> _Keys:
-        return self.merge_accumulators([accumulator, keys])
-
-    def merge_accumulators(self, accumulators: Iterable[_Keys]) -> _Keys:
-        merged: _Keys = {}
-        several: dict[bytes, list[Sketch]] = {}
-        for accumulator in accumulators:
-            for key, sealed in accumulator.items():
-                if key not in merged:
-                    merged[key] = sealed
-                    continue
-                if key not in several:
-                    several[key] = [load(one) for one in merged[key]]
-                for sketch, other in zip(several[key], sealed, strict=True):
-                    sketch.merge(load(other))
-        return merged | {key: [sketch.to_bytes() for sketch in sketches] for key, sketches in several.items()}
-
-    def extract_output(self, accumulator: _Keys) -> _Keys:
-        return accumulator
+def _answers(of_shard: tuple[int, Partial | None], asked: _Asked) -> Iterator[tuple[Key, dict[str, Any]]]:
+    if (partial := of_shard[1]) is None:
+        return
+    answers = [map(combine_fn.answer_of, partial.columns[place]) for place, combine_fn in asked.values()]
+    keys = zip(*partial.keys.to_pydict().values(), strict=True) if partial.keys.num_columns else [()]
+    for key, *of_key in zip(keys, *answers, strict=True):
+        yield key, dict(zip(asked, of_key, strict=True))
 
 
-_KEY_CODER = beam.coders.FastPrimitivesCoder()
-
-
-def _answers(of_shard: tuple[int, _Keys], measures: dict[str, Measure]) -> Iterator[tuple[Key, dict[str, Any]]]:
-    for key, sealed in of_shard[1].items():
-        sketches = zip(measures.items(), map(load, sealed), strict=True)
-        answers = {name: measure.combine_fn.answer_of(sketch) for (name, measure), sketch in sketches}
-        yield _KEY_CODER.decode(key), answers
+def _batch(
+    of_shard: tuple[int, Partial | None], asked: _Asked, window: Any = beam.DoFn.WindowParam
+) -> Iterator[pa.RecordBatch]:
+    if (partial := of_shard[1]) is None:
+        return
+    size = len(partial.columns[0])
+    bounds = [None if bound is None else bound.micros for bound in window_bounds(window)]
+    answers = [partial.columns[place].answers(fn.answer or fn.answer_of) for place, fn in asked.values()]
+    arrays = [
+        *(column.combine_chunks() for column in partial.keys.columns),
+        *(pa.repeat(pa.scalar(bound, _TIME), size) for bound in bounds),
+        *answers,
+    ]
+    names = [*partial.keys.column_names, "window_start", "window_end", *asked]
+    yield pa.RecordBatch.from_arrays(arrays, names)

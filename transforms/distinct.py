@@ -7,6 +7,7 @@ from functools import partial
 from transforms.combining import Output, SketchCombineFn, globally, per_key, sketching
 from transforms.sketches import DEFAULT, Estimate, Hasher
 from transforms.sketches.hyperloglog import HyperLogLog
+from transforms.sketches.question import Question
 
 
 def distinct_count(
@@ -17,7 +18,7 @@ def distinct_count(
     Small counts are exact. Raises ValueError for an error that no HyperLogLog reaches.
     """
     make = partial(HyperLogLog.for_error, error, confidence, hasher=hasher)
-    return sketching(make, partial(HyperLogLog.estimate, confidence=confidence), output)
+    return sketching(make, Question("estimate", (confidence,)), output)
 
 
 class Distinct:

@@ -8,6 +8,7 @@ from transforms.combining import Output, SketchCombineFn, globally, per_key, ske
 from transforms.sketches import Estimate
 from transforms.sketches.kll import Kll
 from transforms.sketches.log_histogram import LogHistogram
+from transforms.sketches.question import Question
 
 
 def quantiles(
@@ -17,7 +18,7 @@ def quantiles(
 
     No number at all gives no quantile: {}. Raises ValueError for ranks outside 0 to 1.
     """
-    return sketching(partial(Kll.for_error, error, seed=seed), partial(_at, qs=_checked(qs, output)), output)
+    return sketching(partial(Kll.for_error, error, seed=seed), Question("quantiles", _checked(qs, output)), output)
 
 
 def log_quantiles(
@@ -27,7 +28,7 @@ def log_quantiles(
 
     The quick one, and its sketches subtract. No number at all gives no quantile: {}.
     """
-    return sketching(partial(LogHistogram.for_error, error), partial(_at, qs=_checked(qs, output)), output)
+    return sketching(partial(LogHistogram.for_error, error), Question("quantiles", _checked(qs, output)), output)
 
 
 class Quantiles:
@@ -48,7 +49,3 @@ def _checked(qs: tuple[float, ...], output: Output) -> tuple[float, ...]:
     if (not qs and output == "answer") or not all(0 <= q <= 1 for q in qs):
         raise ValueError(f"ranks must lie between 0 and 1, and there must be one, got {qs}; for example 0.5, 0.99")
     return qs
-
-
-def _at(sketch: Kll | LogHistogram, qs: tuple[float, ...]) -> dict[float, Estimate]:
-    return {q: sketch.quantile(q) for q in qs} if sketch.count else {}

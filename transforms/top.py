@@ -8,6 +8,7 @@ from typing import Any
 from transforms.combining import Output, SketchCombineFn, globally, per_key, sketching
 from transforms.sketches import Estimate
 from transforms.sketches.heavy_hitters import HeavyHitters
+from transforms.sketches.question import Question
 
 _CAPACITY_A_PLACE = 20  # counters for each item asked for; a count is off by at most total / capacity
 
@@ -23,7 +24,7 @@ def heavy_hitters(
     if n < 1:
         raise ValueError(f"n must be at least 1 item, got {n}")
     make = partial(HeavyHitters, _CAPACITY_A_PLACE * n if capacity is None else capacity)
-    return sketching(make, partial(HeavyHitters.top, n=n), output)
+    return sketching(make, Question("top", (n,)), output)
 
 
 class Top:

@@ -2,6 +2,7 @@
 
     a file, a glob, a directory    JSONL or text (also gzipped), Avro, Parquet, by the ending of the name
     sample:tweets.jsonl            a file that comes with the package
+    watch:logs/                    files as they appear in a directory (to read, on runners that stream)
     -                              standard input, or standard output
     stderr:                        standard error (to write)
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipelines.connectors import read_files, standard_streams
+from pipelines.connectors import read_files, standard_streams, watch_files
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.formats import suffix_of
 from pipelines.connectors.write_files import WriteFile, WriteParts
@@ -36,6 +37,10 @@ def read(uri: str, decode: Callable[[Payload], Any], limit: int | None = None) -
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit)
+    if uri.startswith("watch:"):
+        if limit is not None:
+            raise ValueError(f"a limit needs an input with an end, got {uri!r}: leave one of the two out")
+        return watch_files.WatchFiles(uri.removeprefix("watch:"), decode)
     if uri.startswith("sample:"):
         uri = str(resources.files("pipelines") / "samples" / uri.removeprefix("sample:"))
     _require_file_system(uri)

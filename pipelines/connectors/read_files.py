@@ -20,7 +20,7 @@ def find_splits(uri: str) -> list[Split]:
 
     In a directory, names that begin with a dot or an underscore are left out: those are files about the data.
     """
-    files = sorted(_matches(uri), key=lambda file: file.path)
+    files = sorted(matches(uri), key=lambda file: file.path)
     if not files:
         raise ValueError(f"no file matches {uri!r}: give a file, a glob such as 'tweets/*.avro', or a directory")
     return [split for file in files for split in _splits(file)]
@@ -32,7 +32,8 @@ def rows_of(split: Split) -> Iterator[tuple[int, Payload]]:
         yield from format_of(split.source).read(stream, split.start, split.end)
 
 
-def _matches(uri: str) -> list[FileMetadata]:
+def matches(uri: str) -> list[FileMetadata]:
+    """The files that an address names, in any order."""
     if uri.endswith("/") or Path(uri).is_dir():
         directory = uri.rstrip("/")
         within = FileSystems.match([f"{directory}/**"])[0].metadata_list

@@ -13,6 +13,9 @@ within the stated bound otherwise. All of them have
   and load for ever; `load(data)` opens any kind;
 - questions with names. Approximate ones return an `Estimate(value, low, high, confidence)`, exact ones plain values.
 
+Many sketches that are alike, one a key, are a `SketchColumn`: `sketch_column(empty, values, groups, size)` makes it,
+`unite` merges columns, `load_column` opens one.
+
 A constructor takes the parameters that the paper names; `for_error(error, confidence)` chooses them.
 
 >>> users = HyperLogLog.for_error(0.02)
@@ -24,6 +27,7 @@ A constructor takes the parameters that the paper names; `for_error(error, confi
 from __future__ import annotations
 
 from transforms.sketches.bloom import Bloom
+from transforms.sketches.column_kinds import load_column, sketch_column
 from transforms.sketches.combinators import MapOf, Maybe, Product
 from transforms.sketches.count import Count
 from transforms.sketches.count_min import CountMin
@@ -38,8 +42,10 @@ from transforms.sketches.kll import Kll
 from transforms.sketches.log_histogram import LogHistogram
 from transforms.sketches.minhash import MinHash
 from transforms.sketches.moments import Moments
+from transforms.sketches.question import Question
 from transforms.sketches.sealing import SealError
 from transforms.sketches.sketch import Sketch
+from transforms.sketches.sketch_column import SketchColumn, unite
 from transforms.sketches.skip_list import SkipList
 from transforms.sketches.total import Total
 
@@ -62,9 +68,14 @@ __all__ = [
     "MinHash",
     "Moments",
     "Product",
+    "Question",
     "SealError",
     "Sketch",
+    "SketchColumn",
     "SkipList",
     "Total",
     "load",
+    "load_column",
+    "sketch_column",
+    "unite",
 ]

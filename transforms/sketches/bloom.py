@@ -9,7 +9,7 @@ items and an error of 0.01 % it was wrong four times as often as stated.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import NormalDist
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from transforms.sketches.derived import Hashes, lane_constants
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher
 from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
@@ -80,8 +81,9 @@ class Bloom(Sketch):
         """Adds items of any kind that has a hash; raises ValueError on missing values, and adds nothing."""
         set_bits(self._bytes, self._hasher.hash_many(values), *lane_constants(self._hashes))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the filter of both; raises ValueError where they are unlike."""

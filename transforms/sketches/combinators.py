@@ -99,7 +99,8 @@ class MapOf(Sketch):
 
     Items are pairs of key and item; `add_many` takes pairs, or a record batch or table of two columns. A key is a
     string, an int, None, or a tuple of these; any other raises ValueError. `make` is called once: it gives the empty
-    sketch, which is stored once however many keys there are. A key whose sketch is empty again is not stored.
+    sketch, which is stored once however many keys there are. A key whose sketch is empty again is not stored. Where one
+    key's sketch refuses an item (ValueError), those of other keys may have been added: put checks before the sketch.
 
     >>> from transforms.sketches.skip_list import SkipList
     >>> latencies = MapOf(SkipList)

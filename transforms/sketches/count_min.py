@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from transforms.sketches.derived import double_hashes
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher
 from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
@@ -84,8 +85,9 @@ class CountMin(Sketch):
         add_weights(self._counters, hashes, np.broadcast_to(np.int64(added), hashes.size))
         self._total += total
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -75,6 +75,10 @@ class HeavyHitters(Sketch):
     def uncertainty(self) -> int:
         """How far a count may be off: 0 while all different items fit, at most total / (capacity + 1)."""
         return self._uncertainty
+
+    @property
+    def prepare(self) -> Callable[[Any], pa.Array]:
+        return _encoded
 
     def add_many(self, values: Any) -> None:
         """Adds values of any kind that hashes; raises ValueError for missing or overlong ones and adds nothing."""
@@ -176,6 +180,10 @@ def _counted(column: pa.Array, capacity: int) -> tuple[dict[bytes, int], int, in
         key = _key(item)
         counts[key] = counts.get(key, 0) + number  # 0.0 and -0.0 are one
     return counts, len(column), cut
+
+
+def _encoded(values: pa.Array) -> pa.Array:
+    return values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
 
 
 def _has_length(kind: pa.DataType) -> bool:

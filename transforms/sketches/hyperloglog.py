@@ -7,7 +7,7 @@ HyperLogLog sketches (2017), whose improved raw estimator needs no table, no thr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from transforms.sketches import hll_images
 from transforms.sketches.derived import Hashes
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, DataSketchesHasher, Hasher
 from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
@@ -81,8 +82,9 @@ class HyperLogLog(Sketch):
         """Adds values of any kind that hashes; raises ValueError for missing ones and adds nothing."""
         self._add_hashes(self._hasher.hash_many(values))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)
@@ -160,13 +162,16 @@ class HyperLogLog(Sketch):
 
     def _add_hashes(self, hashes: Hashes) -> None:
         if not self._registers.size:
-            # 8 bytes a hash against 1 byte a register.
-            together = np.unique(np.concatenate((self._hashes, hashes)))
-            if together.size * 8 <= self._size:
+            few = self._size // 8  # 8 bytes a hash against 1 byte a register
+            # Sorting is dear, and where there are many a part of them tells.
+            together = np.unique(np.concatenate((self._hashes, hashes[: 4 * few])))
+            if together.size <= few and hashes.size > 4 * few:
+                together = np.unique(np.concatenate((together, hashes)))
+            if together.size <= few:
                 self._hashes = together
                 return
-            hashes = together
-            self._hashes, self._registers = np.empty(0, np.uint64), np.zeros(self._size, np.uint8)
+            self._registers = self._dense()
+            self._hashes = np.empty(0, np.uint64)
         raise_registers(self._registers, hashes)
 
     def _dense(self) -> NDArray[np.uint8]:

@@ -90,10 +90,32 @@ class Kll(Sketch):
 
     def quantile(self, q: float) -> Estimate:
         """The value at rank q, from 0 to 1; raises ValueError where there is none."""
+        place_of(q, self.count)
+        return self.quantiles(q)[q]
+
+    def quantiles(self, *qs: float) -> dict[float, Estimate]:
+        """The values at several ranks, for the cost of one; none where there is no value."""
         count = self.count
-        place, margin = place_of(q, count), self.rank_error * count
-        low, value, high = (self._at(float(rank)) for rank in (place - margin, place, place + margin))
-        return Estimate(value, low, high, _CONFIDENCE if low < high else 1.0)
+        if not count:
+            return {}
+        values = np.concatenate(self._levels)
+        weights = np.repeat(1 << np.arange(len(self._levels)), [level.size for level in self._levels])
+        order = values.argsort(kind="stable")
+        values, ranks = values[order], weights[order].cumsum()
+        margin = self.rank_error * count
+
+        def at(place: float) -> float:
+            """The smallest kept value that with those below it stands for as many values."""
+            if place <= 1.0 or place >= count:
+                return self._min if place <= 1.0 else self._max
+            return float(values[ranks.searchsorted(place)])
+
+        answers = {}
+        for q in qs:
+            place = place_of(q, count)
+            low, value, high = at(place - margin), at(float(place)), at(place + margin)
+            answers[q] = Estimate(value, low, high, _CONFIDENCE if low < high else 1.0)
+        return answers
 
     def rank(self, x: float) -> Estimate:
         """How many values are at most x."""
@@ -178,17 +200,6 @@ class Kll(Sketch):
         word = (word ^ word >> 30) * 0xBF58476D1CE4E5B9 & _WORD
         word = (word ^ word >> 27) * 0x94D049BB133111EB & _WORD
         return (word ^ word >> 31) & 1
-
-    def _at(self, place: float) -> float:
-        """The smallest kept value that with those below it stands for as many values."""
-        if place <= 1.0:
-            return self._min
-        if place >= self.count:
-            return self._max
-        values = np.concatenate(self._levels)
-        weights = np.repeat(1 << np.arange(len(self._levels)), [level.size for level in self._levels])
-        order = values.argsort(kind="stable")
-        return float(values[order][weights[order].cumsum().searchsorted(place)])
 
     def _payload(self) -> bytes:
         lengths = np.array([level.size for level in self._levels], "<u4")

@@ -100,6 +100,10 @@ class LogHistogram(Sketch):
             return Estimate(-_middle(low, high), -high, -low, 1.0)
         return Estimate.exact(0.0)
 
+    def quantiles(self, *qs: float) -> dict[float, Estimate]:
+        """The values at several ranks; none where there is no value."""
+        return {q: self.quantile(q) for q in qs} if self.count else {}
+
     def rank(self, x: float) -> Estimate:
         """How many values are at most x: certain but for the bucket of x, which is taken as evenly filled."""
         require_comparable(x)

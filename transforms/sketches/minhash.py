@@ -8,6 +8,7 @@ nearest neighbors (1998).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from transforms.sketches.derived import Hashes, lane_constants
 from transforms.sketches.estimate import Estimate
+from transforms.sketches.hashed import Hashed
 from transforms.sketches.hashing import DEFAULT, Hasher
 from transforms.sketches.kernels import kernel
 from transforms.sketches.sealing import Parameters
@@ -61,8 +63,9 @@ class MinHash(Sketch):
         """Adds items of any kind that has a hash; raises ValueError on missing values, and adds nothing."""
         lower_least(self._least, self._hasher.hash_many(values), *lane_constants(self._least.size))
 
-    def prepare(self, values: Any) -> Any:
-        return self._hasher.hashed(values)
+    @property
+    def prepare(self) -> Callable[[Any], Hashed]:
+        return self._hasher.hashed
 
     def merge(self, other: Self) -> None:
         """Makes this the sketch of both sets' union; raises ValueError where they are unlike."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 _ROUNDING = 1.0 - 2.0**-51  # 0.07 of 100 values is the 7th, though 0.07 * 100 is a little above 7
 
 
@@ -27,3 +30,10 @@ def require_comparable(value: float) -> None:
     """Raises ValueError on NaN, which stands nowhere in the order."""
     if math.isnan(value):
         raise ValueError("NaN has no rank: ask for a number")
+
+
+def places_of(q: float, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`place_of` for many counts, none of them 0."""
+    place_of(q, 1)
+    places: NDArray[np.int64] = np.clip(np.ceil(q * counts * _ROUNDING).astype(np.int64), 1, counts)
+    return places

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from transforms.sketches.sealing import Parameters, Sealed, SealError, seal, unseal
@@ -51,9 +52,10 @@ class Sketch(ABC):
         """Adds one item."""
         self.add_many([item])
 
-    def prepare(self, values: Any) -> Any:
-        """A column in the form whose `take` and `slice` this sketch and its like add most quickly."""
-        return values
+    @property
+    def prepare(self) -> Callable[[Any], Any]:
+        """Puts a column in the form whose `take` and `slice` this sketch adds most quickly; equal ones do the same."""
+        return _as_it_is
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).from_bytes, (self.to_bytes(),)
@@ -96,3 +98,7 @@ class Sketch(ABC):
             )
         if self.parameters != other.parameters:
             raise ValueError(f"cannot {verb} {self!r} with {other!r}: build both sketches alike")
+
+
+def _as_it_is(values: Any) -> Any:
+    return values
