@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,7 @@ COUNTED = ("10s, lateness 1m, early every 3 records, accumulating", 30)
 SLIDING = ("20s/5s, lateness 30s, accumulating", 30)
 SESSIONS = ("session 4s, lateness 30s, accumulating", 60)
 CLOSED = ("10s, accumulating", 30)
-ALL = ("all, accumulating", 30)
+ALL = ("all, early every 5s, accumulating", 30)
 DAYS = ("day Europe/Paris, lateness 12h, accumulating", 3 * 86_400)
 DISCARDING = ("10s, lateness 1m, early every 5s", 30)
 
@@ -51,13 +51,17 @@ SPRING = datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp()  # Paris skips an hou
 KEYS = ("ana", "bo")
 
 
+Build = Callable[[WindowPolicy], Callable[[beam.PCollection], beam.PCollection]]
+
+
 @dataclass(frozen=True)
 class Case:
     """A transform of pairs of a key and a number, under policies, and what the check must know of it."""
 
-    build: Callable[[WindowPolicy], Callable[[beam.PCollection], beam.PCollection]]
+    build: Build
     policies: tuple[tuple[str, int], ...] = (SHORT, EARLY, SLIDING, SESSIONS)
     check: dict[str, Any] = field(default_factory=dict)
+    late: Build | None = None  # what tells which records come too late
 
 
 def keyed(question: Callable[[], beam.PTransform], *then: beam.PTransform) -> Any:
@@ -77,7 +81,8 @@ def keyed(question: Callable[[], beam.PTransform], *then: beam.PTransform) -> An
 
 def pairs(number: int, span: float, seed: int) -> list[tuple[float, tuple[str, int]]]:
     chance = random.Random(seed)
-    return [(SPRING + chance.uniform(0, span), (chance.choice(KEYS), chance.randrange(12))) for _ in range(number)]
+    # Whole milliseconds, as the bounds of sessions are on FnApiRunner.
+    return [(SPRING + round(chance.uniform(0, span), 3), (chance.choice(KEYS), chance.randrange(12))) for _ in range(number)]
 
 
 def last(answers: list[Any]) -> Any:
@@ -163,13 +168,6 @@ def deduplicated(policy: WindowPolicy) -> Any:
     return lambda pairs: (pairs | ApplyWindow(policy) | seen).fresh
 
 
-GATED = WindowPolicy("10s", allowed_lateness="30s")
-
-
-def gate() -> Gate:
-    return Gate(GATED, FromTimers())
-
-
 def balance(changes: list[tuple[Any, int]]) -> Counter[Any]:
     """What was told and not withdrawn."""
     told: Counter[Any] = Counter()
@@ -224,7 +222,35 @@ CASES = {
     "AwaitFinal": Case(keyed(sum_per_key, AwaitFinal()), (SHORT, EARLY, SLIDING, DAYS)),
     "Retract": Case(keyed(sum_per_key, Retract()), (SHORT, EARLY, SLIDING, DAYS), {"final": balance}),
     "Gate": Case(
-        lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers())).in_time | ApplyWindow(policy) | sum_per_key(),
+        lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).in_time | ApplyWindow(policy) | sum_per_key(),
         (SHORT, EARLY, SLIDING, DISCARDING, DAYS),
+        late=lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).late,
     ),
 }
+
+
+def tell_schedules(case: Case, policies: Sequence[tuple[str, int]], schedules: int, seed: int) -> None:
+    """That many schedules, shared out among policies."""
+    for text, span in policies:
+        policy = WindowPolicy.parse(text)
+        transform, late = case.build(policy), case.late and case.late(policy)
+        check_batch_equals_stream(
+            transform,
+            pairs(24, span, seed),
+            policy,
+            late_dropped=late or False,
+            schedules=schedules // len(policies),
+            seed=seed,
+            **case.check,
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stream_tells_what_a_batch_tells(name: str) -> None:
+    tell_schedules(CASES[name], CASES[name].policies[:2], schedules=10, seed=0)
+
+
+@pytest.mark.schedules
+@pytest.mark.parametrize("name", CASES)
+def test_a_stream_tells_what_a_batch_tells_on_200_schedules(name: str) -> None:
+    tell_schedules(CASES[name], CASES[name].policies, schedules=200, seed=1)
