@@ -82,7 +82,9 @@ def keyed(question: Callable[[], beam.PTransform], *then: beam.PTransform) -> An
 def pairs(number: int, span: float, seed: int) -> list[tuple[float, tuple[str, int]]]:
     chance = random.Random(seed)
     # Whole milliseconds, as the bounds of sessions are on FnApiRunner.
-    return [(SPRING + round(chance.uniform(0, span), 3), (chance.choice(KEYS), chance.randrange(12))) for _ in range(number)]
+    return [
+        (SPRING + round(chance.uniform(0, span), 3), (chance.choice(KEYS), chance.randrange(12))) for _ in range(number)
+    ]
 
 
 def last(answers: list[Any]) -> Any:
@@ -91,15 +93,14 @@ def last(answers: list[Any]) -> Any:
 
 def overlap(one: dict[float, Any], other: dict[float, Any]) -> bool:
     """Whether two estimates of each quantile can both be right."""
-    return one.keys() == other.keys() and all(
-        one[q].low <= other[q].high and other[q].low <= one[q].high for q in one
-    )
+    return one.keys() == other.keys() and all(one[q].low <= other[q].high and other[q].low <= one[q].high for q in one)
 
 
 def near(one: Any, other: Any) -> bool:
     close = within(relative=1e-9)
     return all(
-        close(getattr(one, name), getattr(other, name)) for name in ("count", "mean", "variance", "skewness", "min", "max")
+        close(getattr(one, name), getattr(other, name))
+        for name in ("count", "mean", "variance", "skewness", "min", "max")
     )
 
 
@@ -115,9 +116,9 @@ def texts(policy: WindowPolicy) -> Any:
         words[number % 12] = key
         return f"{key}{number}", " ".join(words)
 
-    return lambda pairs: pairs | beam.MapTuple(of).with_output_types(tuple[str, str]) | ApplyWindow(
-        policy
-    ) | NearDuplicates(0.6)
+    return lambda pairs: (
+        pairs | beam.MapTuple(of).with_output_types(tuple[str, str]) | ApplyWindow(policy) | NearDuplicates(0.6)
+    )
 
 
 class Batched(beam.DoFn):
@@ -145,8 +146,8 @@ def measured(output: Any) -> Any:
         rows = beam.ParDo(Batched()).with_output_types(pa.RecordBatch)
         if output == "answers":
             return lambda pairs: pairs | rows | measure
-        return lambda pairs: pairs | rows | measure | beam.FlatMap(
-            lambda batch: [(row["user"], row) for row in batch.to_pylist()]
+        return lambda pairs: (
+            pairs | rows | measure | beam.FlatMap(lambda batch: [(row["user"], row) for row in batch.to_pylist()])
         )
 
     return build
@@ -214,15 +215,18 @@ CASES = {
         {"final": last},
     ),
     "ReduceByKeyAndWindow with an inverse": Case(
-        lambda policy: lambda pairs: pairs
-        | ReduceByKeyAndWindow(lambda a, b: a + b, lambda a, b: a - b, window=policy),
+        lambda policy: (
+            lambda pairs: pairs | ReduceByKeyAndWindow(lambda a, b: a + b, lambda a, b: a - b, window=policy)
+        ),
         (SLIDING,),
         {"final": last},
     ),
     "AwaitFinal": Case(keyed(sum_per_key, AwaitFinal()), (SHORT, EARLY, SLIDING, DAYS)),
     "Retract": Case(keyed(sum_per_key, Retract()), (SHORT, EARLY, SLIDING, DAYS), {"final": balance}),
     "Gate": Case(
-        lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).in_time | ApplyWindow(policy) | sum_per_key(),
+        lambda policy: (
+            lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).in_time | ApplyWindow(policy) | sum_per_key()
+        ),
         (SHORT, EARLY, SLIDING, DISCARDING, DAYS),
         late=lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).late,
     ),

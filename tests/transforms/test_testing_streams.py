@@ -141,7 +141,9 @@ class _FirstOfWindow(beam.DoFn):
         closed.set(given_up(window, LATENESS))
 
     @on_timer(CLOSED)
-    def tell(self, key: Any = beam.DoFn.KeyParam, first: Any = beam.DoFn.StateParam(FIRST)) -> Iterator[tuple[str, int]]:
+    def tell(
+        self, key: Any = beam.DoFn.KeyParam, first: Any = beam.DoFn.StateParam(FIRST)
+    ) -> Iterator[tuple[str, int]]:
         for _, value in first.read():
             yield key, value
         first.clear()
