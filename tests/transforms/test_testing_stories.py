@@ -134,6 +134,15 @@ def test_the_clock_does_not_pass_for_the_watermark() -> None:
     assert [(pane.timing, pane.value[1]) for pane in told if pane.value[1]] == [("early", 1), ("on time", 2)]
 
 
+def test_a_late_session_does_not_wait_for_that_of_another_key() -> None:
+    """Beam's runner tells it the watermark that the other session holds, and the pipeline stalls."""
+    lengthened = Story().at("12:00:00", A).bundle(("12:00:03", B), ("12:00:06", C)).watermark("12:00:09")
+    assert panes_of(sums("session 4s, lateness 30s"), lengthened.at("12:00:01", ("b", 1))) == [
+        ("12:00:01", "12:00:05", "late", 0, ("b", 1)),
+        ("12:00:00", "12:00:10", "on time", 0, ("a", 7)),
+    ]
+
+
 class Tick(beam.DoFn):
     """Tells a number every ten seconds after the first record of a key, twenty times."""
 

@@ -16,11 +16,11 @@ from apache_beam.pipeline import PipelineVisitor
 from apache_beam.runners.direct import transform_evaluator
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner, _StreamingGroupAlsoByWindow
 from apache_beam.runners.direct.executor import _ExecutorServiceParallelExecutor
-from apache_beam.runners.direct.util import KeyedWorkItem, TimerFiring
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, TIME_GRANULARITY, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.testing.stories import Bundle, Story, Wait, Watermark
 from transforms.windowing import longest_delay
@@ -154,22 +154,31 @@ def _holding(context: Any) -> Iterator[str]:
 
 
 class _GroupByTheWatermark(transform_evaluator._StreamingGroupAlsoByWindowEvaluator):  # noqa: SLF001
-    """Where a trigger fires by the clock, Beam's runner takes the clock's time for the watermark.
+    """Tells triggers the watermark of what comes, where Beam's runner tells them another time.
 
-    So whether an answer is early or late depends on where the clock happens to stand, and a late one may hold the
-    watermark for ever. Triggers are given the watermark instead.
+    Where a trigger fires by the clock, it is told the clock's time: whether an answer is early or late depends on where
+    the clock happens to stand, and a late one may hold the watermark for ever. Where a record comes, it is told the
+    watermark of what goes out, which the session of another key may hold: a late record then waits for ever as well.
     """
 
     def process_element(self, element: Any) -> None:
         item = element.value
-        marks = self._evaluation_context._watermark_manager.get_watermarks(self._applied_ptransform)  # noqa: SLF001
-        firings = [
-            TimerFiring(firing.encoded_key, firing.window, firing.name, firing.time_domain, marks.input_watermark)
-            if firing.time_domain == TimeDomain.REAL_TIME
-            else firing
-            for firing in item.timer_firings
-        ]
-        super().process_element(element.with_value(KeyedWorkItem(item.encoded_key, firings, item.elements)))
+        key, state = self.key_coder.decode(item.encoded_key), self._step_context.get_keyed_state(item.encoded_key)
+        watermark = self._evaluation_context._watermark_manager.get_watermarks(  # noqa: SLF001
+            self._applied_ptransform
+        ).input_watermark
+        for firing in item.timer_firings:
+            at = watermark if firing.time_domain == TimeDomain.REAL_TIME else firing.timestamp
+            self._tell(
+                key,
+                self.driver.process_timer(firing.window, firing.name, firing.time_domain, at, state, watermark),
+            )
+        if item.elements:
+            self._tell(key, self.driver.process_elements(state, item.elements, watermark, watermark))
+        self.keyed_holds[item.encoded_key] = state.get_earliest_hold()
+
+    def _tell(self, key: Any, answers: Iterator[WindowedValue]) -> None:
+        self.gabw_items += [answer.with_value((key, answer.value)) for answer in answers]
 
 
 class _HoldForTimers(transform_evaluator._ParDoEvaluator):  # noqa: SLF001
