@@ -13,7 +13,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.columnar import MeasureBatches
@@ -111,8 +110,10 @@ def many_numbers(pairs: beam.PCollection) -> beam.PCollection:
 
 
 def texts(policy: WindowPolicy) -> Any:
+    text = "the quick brown fox jumps over the lazy dog near the bank of a slow river"
+
     def of(key: str, number: int) -> tuple[str, str]:
-        words = "the quick brown fox jumps over the lazy dog near the bank of a slow river".split()
+        words = text.split()
         words[number % 12] = key
         return f"{key}{number}", " ".join(words)
 
@@ -198,7 +199,7 @@ CASES = {
         (SHORT, EARLY, SLIDING, CLOSED),
     ),
     "Similarity": Case(
-        keyed(lambda: Similarity.PerKey(), beam.MapTuple(lambda key, minhash: (key, minhash.to_bytes()))),
+        keyed(Similarity.PerKey, beam.MapTuple(lambda key, minhash: (key, minhash.to_bytes()))),
         (SHORT, EARLY, SLIDING, SESSIONS),
     ),
     "NearDuplicates": Case(texts, (SHORT, SLIDING, CLOSED, DAYS), {"final": lambda told: sorted(set(told))}),

@@ -1,4 +1,4 @@
-"""Stories, and what is told of them: panes as plain data, an end that comes, and a runner that keeps Beam's promises."""
+"""Stories, and what is told of them: panes as plain data, an end that comes, a runner that keeps Beam's promises."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Tick(beam.DoFn):
     COUNT = ReadModifyWriteStateSpec("count", VarIntCoder())
     TICK = TimerSpec("tick", TimeDomain.WATERMARK)
 
-    def process(self, pair: Any, at: Any = beam.DoFn.TimestampParam, tick: Any = beam.DoFn.TimerParam(TICK)) -> None:
+    def process(self, _: Any, at: Any = beam.DoFn.TimestampParam, tick: Any = beam.DoFn.TimerParam(TICK)) -> None:
         tick.set(at + 10)
 
     @on_timer(TICK)
@@ -194,7 +194,7 @@ class Remind(beam.DoFn):
     REMIND = TimerSpec("remind", TimeDomain.REAL_TIME)
     AGAIN = False
 
-    def process(self, pair: Any, remind: Any = beam.DoFn.TimerParam(REMIND)) -> None:
+    def process(self, _: Any, remind: Any = beam.DoFn.TimerParam(REMIND)) -> None:
         remind.set(Timestamp(time.time()) + 3600)
 
     @on_timer(REMIND)
@@ -223,5 +223,5 @@ def test_a_trigger_that_never_answers_is_named() -> None:
         trigger=trigger.Repeatedly(trigger.AfterCount(50)),
         accumulation_mode=trigger.AccumulationMode.DISCARDING,
     )
-    with pytest.raises(StoryStuck, match="CombinePerKey.* still holds it. A trigger that waits for more records"):
+    with pytest.raises(StoryStuck, match=r"CombinePerKey.* still holds it\. A trigger that waits for more records"):
         panes_of(window | beam.CombinePerKey(sum), LATE)

@@ -71,6 +71,7 @@ def check_batch_equals_stream(
     >>> counts = ApplyWindow(WindowPolicy("10s", allowed_lateness="1m")) | CountByValue()
     >>> check_batch_equals_stream(counts, [("12:00:01", "a"), ("12:00:02", "b"), ("12:00:12", "a")], schedules=3)
     """
+    __tracebackhide__ = True  # what pytest shows is the call, and what differs
     if schedules < 1:
         raise ValueError(f"schedules must be at least 1, got {schedules}; use 20")
     frame = inspect.currentframe()
@@ -102,6 +103,7 @@ class _Check:
 
     def require(self, story: Story, which: str, caller: FrameType | None, *, shrink: bool = False) -> None:
         """Raises StreamDiffers where the stream tells something else than the batch."""
+        __tracebackhide__ = True
         problem = self._problem(story)
         if problem and shrink:
             story, problem = smallest(story, problem, self._problem_if_any)
