@@ -288,7 +288,7 @@ def test_what_a_failure_prints_runs_in_the_file_that_it_is_pasted_into(tmp_path:
 
     printed, failed = failures(OWN_TEST)
     assert failed == ["test_the_first_of_each_window"]
-    shown = re.findall(r"^E       (?:    )?(.*)$", printed[printed.index("paste this test:") :], re.MULTILINE)
+    shown = re.findall(r"^E {7}(.*)$", printed[printed.index("paste this test:") :], re.MULTILINE)
     shown = shown[shown.index("from transforms.testing import Story, check_batch_equals_stream") :]
     _, failed = failures(OWN_TEST + "\n".join(shown))
     assert failed == ["test_the_first_of_each_window", "test_a_stream_tells_what_a_batch_tells"]
@@ -428,3 +428,19 @@ def test_what_cannot_be_checked_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         check_batch_equals_stream(transform, records, **given)
+
+
+def test_the_page_shows_what_streams_really_tell(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+    page = page[page.index("## A stream tells what a batch tells") :]
+    checked, told = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (said,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    example = tmp_path / "example.py"  # what is printed has the call as its file has it
+    example.write_text(checked)
+    names: dict[str, Any] = {"__name__": "example", "beam": beam}
+    exec(compile(checked, str(example), "exec"), names)  # noqa: S102
+    with pytest.raises(StreamDiffers) as found:
+        names["test_first_reading"]()
+    assert str(found.value).strip() == said.strip()
+    exec(told, names)  # noqa: S102
+    names["test_late_records_are_told_once_the_clock_has_gone_on"]()
