@@ -19,6 +19,7 @@ from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
 from transforms.accounting import CountWritten
 from transforms.parsing import parse_tweet
+from transforms.tallies import CountByWindow, CountWrittenByWindow
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 
@@ -41,4 +42,10 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         | "Interval" >> ApplyWindow(options.interval)
         | "Write" >> write(options.output, suffix=f".{options.format}")
     )
-    write_ledger(options, tweets, used=files | "CountTweets" >> CountWritten())
+    intervals = {
+        "read": tweets.records | "CountRead" >> CountByWindow(options.interval.window),
+        "used": files | "CountByInterval" >> CountWrittenByWindow(),
+    }
+    # A session's bounds are not known when its tweets are read.
+    windows = intervals if options.interval.window.PANES else None
+    write_ledger(options, tweets, windows, used=files | "CountTweets" >> CountWritten())

@@ -1,4 +1,4 @@
-"""The ledger: what came in is what was used, filtered or rejected, counted in the data itself.
+"""The ledger: what came in is what was used, filtered, rejected or put aside, in all and for each window.
 
 Beam's metrics repeat after a replay; these counts are data like any other, so they are right on every runner.
 """
@@ -6,13 +6,18 @@ Beam's metrics repeat after a replay; these counts are data like any other, so t
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import reduce
+from operator import add
 
 import apache_beam as beam
 
-from transforms.schemas import WrittenFile, register
-from transforms.windowing import ForgetTime
+from transforms.schemas import RecordCoder, WrittenFile, register
+from transforms.tallies import Tally, bound_of
+from transforms.windowing import ApplyWindow, ForgetTime, WindowPolicy
+from transforms.windows import AllTime
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,7 +29,7 @@ class Ledger:
 
     >>> print(Ledger(read=10, used=7, filtered=2, rejected=1))
     10 read = 7 used + 2 filtered + 1 rejected
-    >>> print(Ledger(read=10, used=9))
+    >>> print(Ledger(read=10, used=7) + Ledger(used=2))
     10 read, but 9 used: 1 MISSING
     """
 
@@ -39,16 +44,32 @@ class Ledger:
     @property
     def missing(self) -> int:
         """Records that came in and are nowhere; negative where some were counted twice. Anything but 0 is a fault."""
-        return self.read - sum(count for name, count in self._counts() if name != "read")
+        return self.read - sum(count for name, count in self.counts().items() if name != "read")
 
-    def _counts(self) -> list[tuple[str, int]]:
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in _COUNTS}
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(**{name: count + getattr(other, name) for name, count in self.counts().items()})
 
     def __str__(self) -> str:
-        went = " + ".join(f"{count:,} {name}" for name, count in self._counts()[1:] if count) or "0 used"
+        went = " + ".join(f"{n:,} {name}" for name, n in self.counts().items() if n and name != "read") or "0 used"
         if not self.missing:
             return f"{self.read:,} read = {went}"
         return f"{self.read:,} read, but {went}: {abs(self.missing):,} {'MISSING' if self.missing > 0 else 'TOO MANY'}"
+
+
+_COUNTS = tuple(field.name for field in fields(Ledger))
+
+
+@register
+@dataclass(frozen=True, slots=True)
+class WindowLedger(Ledger):
+    """The ledger of the records whose event times lie in one window; without bounds where time is not cut."""
+
+    window_start: datetime | None = None
+    window_end: datetime | None = None
 
 
 class CountRecords(beam.PTransform):
@@ -75,28 +96,89 @@ class Account(beam.PTransform):
         named = [
             collection
             | f"{name.capitalize()}InAll" >> ForgetTime()
-            | f"Name{name.capitalize()}" >> beam.Map(_named, name).with_output_types(tuple[str, int])
+            | f"Name{name.capitalize()}" >> beam.Map(_in_all, name).with_output_types(Ledger)
             for name, collection in counts.items()
         ]
         return (
             named
             | "Together" >> beam.Flatten()
-            | "Sum" >> beam.CombinePerKey(sum)
-            | "Gather" >> beam.combiners.ToDict()
+            | "Sum" >> beam.CombineGlobally(_AddLedgers())
             | "Balance" >> beam.Map(_balance).with_output_types(Ledger)
         )
+
+
+class AccountByWindow(beam.PTransform):
+    """Makes a Ledger for each window of named tallies: {"read": PCollection[Tally], …} -> PCollection[WindowLedger].
+
+    Over bounded input each window has one ledger, and one that does not balance is logged as an error. Over a stream
+    it has a ledger for each window of `told` in which something was counted, and their sum is the window's: a record
+    is read before it is used, and may be late long after its window is over. `told` must wait for late records at least
+    as long as the windows of the records do.
+    """
+
+    def __init__(self, told: WindowPolicy | None = None) -> None:
+        super().__init__()
+        self._told = told or WindowPolicy("all")
+
+    def expand(self, tallies: Mapping[str, beam.PCollection]) -> beam.PCollection:
+        bounded = all(collection.is_bounded for collection in tallies.values())
+        if not bounded and isinstance(self._told.window, AllTime):
+            raise ValueError(
+                "over a stream a ledger must say when it is told, got no `told` window: "
+                "give one, for example told=WindowPolicy('1m', allowed_lateness='10m')"
+            )
+        named = [
+            collection
+            | f"{name.capitalize()}Told" >> ApplyWindow(self._told)
+            | f"Name{name.capitalize()}" >> beam.Map(_of_window, name).with_output_types(tuple[tuple[int, int], Ledger])
+            for name, collection in tallies.items()
+        ]
+        return (
+            named
+            | "Together" >> beam.Flatten()
+            | "Sum" >> beam.CombinePerKey(_AddLedgers())
+            | "Balance" >> beam.Map(_window_ledger, bounded).with_output_types(WindowLedger)
+        )
+
+
+class _AddLedgers(beam.CombineFn):
+    def create_accumulator(self) -> Ledger:
+        return Ledger()
+
+    def add_input(self, accumulator: Ledger, ledger: Ledger) -> Ledger:
+        return accumulator + ledger
+
+    def merge_accumulators(self, accumulators: Iterable[Ledger]) -> Ledger:
+        return reduce(add, accumulators, Ledger())
+
+    def extract_output(self, accumulator: Ledger) -> Ledger:
+        return accumulator
+
+    def get_accumulator_coder(self) -> beam.coders.Coder:
+        return RecordCoder(Ledger)
 
 
 def _records(file: WrittenFile) -> int:
     return file.records
 
 
-def _named(count: int, name: str) -> tuple[str, int]:
-    return name, count
+def _in_all(count: int, name: str) -> Ledger:
+    return Ledger(**{name: count})
 
 
-def _balance(counts: dict[str, int]) -> Ledger:
-    ledger = Ledger(**counts)
+def _of_window(tally: Tally, name: str) -> tuple[tuple[int, int], Ledger]:
+    return (tally.start, tally.end), Ledger(**{name: tally.records})
+
+
+def _window_ledger(of_window: tuple[tuple[int, int], Ledger], complete: bool) -> WindowLedger:
+    bounds, ledger = of_window
+    start, end = map(bound_of, bounds)
+    if complete and ledger.missing:
+        _LOGGER.error("the ledger of the window from %s to %s does not balance: %s", start, end, ledger)
+    return WindowLedger(**ledger.counts(), window_start=start, window_end=end)
+
+
+def _balance(ledger: Ledger) -> Ledger:
     if ledger.missing:
         _LOGGER.error("the ledger does not balance: %s", ledger)
     return ledger

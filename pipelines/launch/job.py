@@ -14,8 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from rich.console import Console
 
 from pipelines.launch.progress import Progress
+from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
-from pipelines.results import read_json
 from transforms.accounting import Ledger
 
 # Beam's DirectRunner is one of three runners, and may be a download; this is the one in this process, everywhere.
@@ -101,12 +101,14 @@ class Interruptible:
 def _settled(name: str, options: JobOptions, talk: Console) -> Ledger | None:
     if options.ledger == "stderr:":  # it is on the console already
         return None
-    ledger = Ledger(**read_json(options.ledger))
+    ledger, windows = read_ledger(options.ledger)
     talk.print(f"{name}: {ledger}", highlight=False, soft_wrap=True)
+    show_windows(name, windows, options.ledger, talk)
     if ledger.rejected:
         talk.print(f"{name}: rejects, each with its reason, are in {options.rejects}", highlight=False, soft_wrap=True)
-    if ledger.missing:
-        raise RunError(f"the ledger does not balance: {ledger}; please report this with {options.ledger}")
+    for account in (ledger, *windows):
+        if account.missing:
+            raise RunError(f"the ledger does not balance: {account}; please report this with {options.ledger}")
     return ledger
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.accounting import Account, CountRecords, CountWritten, Ledger
+from transforms.accounting import Account, AccountByWindow, CountRecords, CountWritten, Ledger, WindowLedger
 from transforms.schemas import WrittenFile
+from transforms.tallies import Tally
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 
@@ -41,3 +44,40 @@ def test_a_ledger_that_does_not_balance_is_an_error_in_the_log(
         pieces = {name: pipeline | name >> beam.Create([count]) for name, count in {"read": 2, "used": 1}.items()}
         _ = pieces | Account()
     assert "does not balance: 2 read, but 1 used: 1 MISSING" in caplog.text
+
+
+def tally(second: int, records: int) -> Tally:
+    return Tally(second * 10**6, (second + 10) * 10**6, records)
+
+
+def test_each_window_has_a_ledger_and_their_sum_is_that_of_all(in_process: Any) -> None:
+    with in_process() as pipeline:
+        read = pipeline | "Read" >> beam.Create([tally(0, 3), tally(10, 1), tally(0, 2)])
+        used = pipeline | "Used" >> beam.Create([tally(10, 1), tally(0, 1)]) | ApplyWindow(WindowPolicy("1h"))
+        late = pipeline | "Late" >> beam.Create([tally(0, 4)])
+        ledgers = {"read": read, "used": used, "late": late} | AccountByWindow()
+        first, second, third = (datetime(1970, 1, 1, 0, 0, at, tzinfo=UTC) for at in (0, 10, 20))
+        expected = [
+            WindowLedger(read=5, used=1, late=4, window_start=first, window_end=second),
+            WindowLedger(read=1, used=1, window_start=second, window_end=third),
+        ]
+        assert_that(ledgers, equal_to(expected))
+        assert str(expected[0] + expected[1]) == "6 read = 2 used + 4 late"
+
+
+def test_a_window_that_does_not_balance_is_an_error_in_the_log(
+    in_process: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), in_process() as pipeline:
+        pieces = {
+            name: pipeline | name >> beam.Create([tally(10, count)]) for name, count in {"read": 2, "used": 3}.items()
+        }
+        _ = pieces | AccountByWindow()
+    assert "window from 1970-01-01 00:00:10+00:00 to" in caplog.text
+    assert "does not balance: 2 read, but 3 used: 1 TOO MANY" in caplog.text
+
+
+def test_over_a_stream_a_ledger_must_say_when_it_is_told() -> None:
+    stream = beam.Pipeline(runner="FnApiRunner") | TestStream()
+    with pytest.raises(ValueError, match="must say when it is told, got no `told` window: give one, for example told="):
+        _ = {"read": stream} | AccountByWindow()
