@@ -50,7 +50,10 @@ def test_stories_share_a_beginning() -> None:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: Story().at("noon", A), "like 12:00:01, 2026-01-01 12:00:01 or a number of seconds since 1970, got 'noon'"),
+        (
+            lambda: Story().at("noon", A),
+            "like 12:00:01, 2026-01-01 12:00:01 or a number of seconds since 1970, got 'noon'",
+        ),
         (lambda: Story().at(datetime(2026, 1, 1), A), "a datetime must have a zone"),
         (lambda: Story().watermark("12:00:01").at("12:00:00", A).watermark("12:00:01"), "where it stood at 12:00:01"),
         (lambda: Story().wait("0s"), "the clock must go on, got a wait of 0 seconds"),
@@ -121,7 +124,11 @@ def test_what_a_transform_raises_comes_out() -> None:
 def test_the_clock_does_not_pass_for_the_watermark() -> None:
     """Beam's runner takes the one for the other: what comes late would never be told, and the pipeline stall."""
     told = panes_of(sums("10s, lateness 1m, early every 5s, late every 30s"), LATE)
-    assert [(pane.timing, pane.value[1]) for pane in told if pane.value[1]] == [("on time", 1), ("late", 2), ("late", 4)]
+    assert [(pane.timing, pane.value[1]) for pane in told if pane.value[1]] == [
+        ("on time", 1),
+        ("late", 2),
+        ("late", 4),
+    ]
     lagging = Story().at("12:00:01", A).watermark("12:00:05").wait("1h").at("12:00:09", B).watermark("12:00:10")
     told = panes_of(sums("10s, lateness 1m, early every 5s, late every 30s"), lagging)
     assert [(pane.timing, pane.value[1]) for pane in told if pane.value[1]] == [("early", 1), ("on time", 2)]

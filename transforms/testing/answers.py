@@ -56,14 +56,14 @@ class Reading:
         return self.final([pane.value[1] if self._is_pair(pane) else pane.value for pane in told])
 
     def _place(self, pane: Told) -> Place:
-        return Place(pane.start, pane.end, repr(pane.value[0]) if self._is_pair(pane) else None)
+        return Place(_millis(pane.start), _millis(pane.end), repr(pane.value[0]) if self._is_pair(pane) else None)
 
     def _is_pair(self, pane: Told) -> bool:
         return self.keyed and isinstance(pane.value, tuple) and len(pane.value) == 2
 
 
 def reading_of(batch: list[Told], windowing: Windowing, story: Story, final: Final | None, equal: Equal) -> Reading:
-    """How to read what a transform tells, as its batch shows: one answer about each place, or a bag of records.
+    """How to read what a transform tells, as its batch shows: answers about each place, or a bag of records.
 
     Answers that accumulate replace each other, others are summed. Raises ValueError where only the caller can know.
     """
@@ -74,9 +74,9 @@ def reading_of(batch: list[Told], windowing: Windowing, story: Story, final: Fin
     if any(pane.timing == "unknown" for pane in batch):
         return replace(reading, final=list, equal=_in_any_order(equal), keyed=False)
     for place, panes in reading.places(batch, story).items():
-        if len(panes) > 1:
+        if len({pane.index for pane in panes}) < len(panes):  # answers to a number of records have panes of their own
             raise ValueError(
-                f"a batch must tell one answer about each window and key, got {len(panes)} about {place}: pass final=, "
+                f"a pane must hold one answer about each window and key, got {len(panes)} about {place}: pass final=, "
                 "a function that makes one of all that was told about it, such as sorted, set or sum"
             )
     return reading
@@ -86,6 +86,12 @@ def _holds(outer: Place, inner: Place, story: Story) -> bool:
     bounds = (outer.start, inner.start, inner.end, outer.end)
     ascending = [story.micros_of(bound) for bound in bounds if bound is not None]
     return outer.key == inner.key and ascending == sorted(ascending)
+
+
+def _millis(moment: str | None) -> str | None:
+    """A moment without the microseconds that Beam's coder of windows cuts off, on some runners and not on others."""
+    whole, dot, fraction = (moment or "").partition(".")
+    return f"{whole}{dot}{fraction[:3]}".rstrip("0").rstrip(".") if dot else moment
 
 
 def _length(story: Story) -> Callable[[Place], int]:

@@ -15,7 +15,7 @@ import numpy as np
 from transforms.schemas import EPOCH
 from transforms.testing.stories import Bundle, Step, Story, Wait, Watermark
 from transforms.windowing import WindowPolicy
-from transforms.windows import to_micros
+from transforms.windows import Micros, Sessions, Window, to_micros
 
 Record: TypeAlias = tuple[int, Any]  # event time in microseconds, and value
 
@@ -74,10 +74,22 @@ def schedule(
 def _coming(records: Sequence[Record], policy: WindowPolicy) -> list[_Coming]:
     times = np.array([time for time, _ in records], np.int64)
     lateness = to_micros(policy.allowed_lateness)
-    # Where windows overlap, the end of a record's pane is at most that of its first window.
-    firsts, lasts = policy.window.pane_ends(times).tolist(), policy.window.last(times)[1].tolist()
-    ends = zip(records, firsts, lasts, strict=True)
+    lasts = policy.window.last(times)[1]
+    ends = zip(records, _first_ends(policy.window, times, lasts).tolist(), lasts.tolist(), strict=True)
     return [_Coming(record, first + lateness, last + lateness) for record, first, last in ends]
+
+
+def _first_ends(window: Window, times: Micros, lasts: Micros) -> Micros:
+    """When the first window that holds a record ends, or earlier; of a session, the first to be merged into it."""
+    if not isinstance(window, Sessions):
+        # Where windows overlap, the end of a record's pane is at most that of its first window.
+        return window.pane_ends(times)
+    order = np.argsort(times)
+    begins = np.diff(times[order], prepend=times[order][:1]) >= (lasts - times)[order]
+    begins[:1] = True
+    firsts = np.empty_like(lasts)
+    firsts[order] = lasts[order][begins][np.cumsum(begins) - 1]
+    return firsts
 
 
 def _shuffled(coming: list[_Coming], chance: random.Random) -> list[_Coming]:
