@@ -7,7 +7,7 @@ every window gives some 170 million answers here, so it is timed on the events o
 own on those of one key, where its answers are checked to be ours.
 
 With PySpark installed, its DStreams are timed as well (`--spark-batches`; Java processes and workers counted): batches
-follow the clock there, so the cost of a slide is measured with all keys in state and multiplied by the number of slides.
+follow the clock there, so the cost of a slide is measured with all keys in state and multiplied by how many there are.
 It does not depend on the size of the window, because the inverse is given; each slide gives all keys.
 """
 
@@ -191,16 +191,14 @@ def main() -> None:
     for name, figures in runs.items():
         median, share = statistics.median(figures), ways[name][1]
         scaled = f"of {share} of the keys, scaled" if share < keys else ""
-        print(
-            f"  {name:40} {median:12,.1f} CPU s ({min(figures):,.1f} to {max(figures):,.1f}) {median / least:9,.1f} x {scaled}"
-        )
+        spread = f"({min(figures):,.1f} to {max(figures):,.1f})"
+        print(f"  {name:40} {median:12,.1f} CPU s {spread} {median / least:9,.1f} x {scaled}")
     if given.spark_batches and importlib.util.find_spec("pyspark"):
         slides = round((_DAY + window.size) / window.period)
         one, told = spark_seconds_a_slide(count, keys, round(_DAY / window.period), given.spark_batches)
         name = f"PySpark {version('pyspark')}, every key a slide"
-        print(
-            f"  {name:40} {one * slides:12,.1f} CPU s {one * slides / least:9,.1f} x {one:.2f} s a slide of {told:,.0f} keys, scaled"
-        )
+        total, slide = one * slides, f"{one:.2f} s a slide of {told:,.0f} keys, scaled"
+        print(f"  {name:40} {total:12,.1f} CPU s {total / least:9,.1f} x {slide}")
 
 
 if __name__ == "__main__":

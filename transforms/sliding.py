@@ -49,7 +49,7 @@ class ReduceByKeyAndWindow(beam.PTransform):
     `reduce` is a function of two values, which must be associative and commutative and leave its arguments as they are;
     or any CombineFn, or the factory of a question (`distinct_count(error=0.01)`). `inverse` is the function that takes
     from a total what entered it: without one, totals are merged from two stacks, which costs up to four merges a pane.
-    Sketches that subtract need none to be given. Give no inverse for floats, whose sums would drift; `total()` is exact.
+    Sketches that subtract need none. Give no inverse for floats, whose sums would drift: `total()` is exact.
 
     `window` is a policy or a line of one: "24h/10s, lateness 1h, accumulating". Windows begin empty, so that the first
     ones of a stream hold less than their size, and are at multiples of the period since 1970. A window is told when the

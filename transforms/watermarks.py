@@ -24,6 +24,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
+from transforms.timers import with_own_timers
 from transforms.windowing import WindowPolicy
 from transforms.windows import AllTime, Micros, parse_duration, to_micros
 
@@ -186,8 +187,9 @@ class FromTimers(Watermark):
             | "Once" >> beam.Impulse()
             | "EachShard" >> beam.FlatMap(_start, self.shards).with_output_types(tuple[int, load])
         )
-        learn = beam.ParDo(_Learn(policy, to_micros(self.resolution)))
-        return (starts, loads) | "WithStarts" >> beam.Flatten() | "Learn" >> learn.with_output_types(load)
+        begun = (starts, loads) | "WithStarts" >> beam.Flatten()
+        learn = with_own_timers(_Learn(policy, to_micros(self.resolution)), begun)
+        return begun | "Learn" >> beam.ParDo(learn).with_output_types(load)
 
 
 def _unknown(shard: Any, load: Load) -> Load:
@@ -203,7 +205,7 @@ def _start(_: bytes, shards: int) -> Iterator[tuple[int, Load]]:
 
 
 _LEARNT = beam.DoFn.StateParam(ReadModifyWriteStateSpec("learnt", BytesCoder()))
-_STATE = struct.Struct("<qb")  # what the watermark has reached, and how high the ladder of timers is
+_STATE = "<qb"  # what the watermark has reached, and how high the ladder of timers is
 _DEADLINE = TimerSpec("deadline", TimeDomain.WATERMARK)
 _DEADLINE_TIMER = beam.DoFn.TimerParam(_DEADLINE)
 _BEGINNING = 0
@@ -228,14 +230,14 @@ class _Learn(beam.DoFn):
     ) -> Iterator[Load]:
         times, _, items = sharded[1]
         state = learnt.read()
-        reached = _STATE.unpack(state)[0] if state else _BEGINNING
+        reached = struct.unpack(_STATE, state)[0] if state else _BEGINNING
         if not state:
             self._climb(_BEGINNING, 1, learnt, deadline)
         if items:
             met = self._next(reached) - 1 if reached > _BEGINNING else _UNKNOWN
             yield times, np.int64(met).tobytes(), items
 
-    @on_timer(_DEADLINE)  # type: ignore[untyped-decorator]
+    @on_timer(_DEADLINE)
     def reach(
         self,
         at: Timestamp = beam.DoFn.TimestampParam,
@@ -243,7 +245,7 @@ class _Learn(beam.DoFn):
         learnt: Any = _LEARNT,
         deadline: Any = _DEADLINE_TIMER,
     ) -> None:
-        reached, height = _STATE.unpack(learnt.read())
+        reached, height = struct.unpack(_STATE, learnt.read())
         if at.micros <= reached:  # a rung of a ladder that stood lower
             return
         rung = int(tag)
@@ -252,7 +254,7 @@ class _Learn(beam.DoFn):
         self._climb(at.micros, min(2 * rung + 2, _HIGHEST) if rung >= height else max(rung, 1), learnt, deadline)
 
     def _climb(self, reached: int, height: int, learnt: Any, deadline: Any) -> None:
-        learnt.write(_STATE.pack(reached, height))
+        learnt.write(struct.pack(_STATE, reached, height))
         if reached >= _HORIZON:
             return
         first = self._next(reached)
