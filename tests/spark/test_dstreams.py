@@ -1,0 +1,184 @@
+"""Every operation beside Spark's own DStreams: equal answers in every window, on random data with stated seeds.
+
+A batch of Spark's is a second of event time here: what batch i tells is told in the window that ends i + 1 seconds
+after the start. Spark tells empty answers, too (a count of 0, nothing for each key); a window without records is silent.
+"""
+
+from __future__ import annotations
+
+import operator
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import apache_beam as beam
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import TimestampedValue
+
+from transforms.counting import CountByValue, CountByWindow
+from transforms.joining import JoinPerWindow
+from transforms.reducing import ReduceByWindow
+from transforms.updating import UpdateStateByKey
+from transforms.windowing import ApplyWindow, WindowPolicy
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore:DStream is deprecated:FutureWarning")]
+
+NOON = 1_000_000
+BATCHES = 8
+INTERVAL = 0.5  # seconds of Spark's clock
+INITIAL = [("a", 100), ("z", 7)]
+
+Pair: TypeAlias = tuple[str, int]
+Answers: TypeAlias = dict[int, list[Any]]  # by the second at which the window ends
+
+
+@dataclass(frozen=True)
+class Told:
+    """What came in, and what each of Spark's streams told for it."""
+
+    words: list[list[str]]
+    lefts: list[list[Pair]]
+    rights: list[list[Pair]]
+    spark: dict[str, Answers]
+
+
+def random_batches(seed: int) -> tuple[list[list[str]], list[list[Pair]], list[list[Pair]]]:
+    """Batches of few keys, some of them empty."""
+    chance = random.Random(seed)
+
+    def batches(make: Callable[[], Any]) -> list[list[Any]]:
+        return [[make() for _ in range(chance.choice((0, 1, 4, 9)))] for _ in range(BATCHES)]
+
+    def pair() -> Pair:
+        return chance.choice("abcd"), chance.randrange(100)
+
+    return batches(lambda: chance.choice("abcde")), batches(pair), batches(pair)
+
+
+def make_update() -> Callable[[list[int], int | None], int | None]:
+    """Forgets a key when nothing came for the second time in a row: its sum is kept in tens, the silences in ones."""
+
+    def update(values: list[int], before: int | None) -> int | None:  # local, so that Spark pickles it by its value
+        total, silences = divmod(before or 0, 10)
+        silences = 0 if values else silences + 1
+        return None if silences > 1 else (total + sum(values)) * 10 + silences
+
+    return update
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3], ids="seed {}".format)
+def told(request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """All streams of one seed, in one StreamingContext."""
+    from pyspark.streaming import StreamingContext
+
+    context = spark.sparkContext
+    words, lefts, rights = random_batches(request.param)
+    streaming = StreamingContext(context, INTERVAL)  # type: ignore[arg-type]
+    streaming.checkpoint(str(tmp_path_factory.mktemp("checkpoint")))
+    answers: dict[str, Answers] = defaultdict(dict)
+    periods = {"windows of 4 every 2": 2}
+
+    def queue(batches: list[list[Any]]) -> Any:
+        return streaming.queueStream([context.parallelize(batch, 2) for batch in batches])
+
+    def listen(name: str, stream: Any) -> None:
+        def note(rdd: Any) -> None:
+            index = len(answers[name]) + 1
+            answers[name][index * periods.get(name, 1)] = sorted(rdd.collect(), key=repr)
+
+        stream.foreachRDD(note)
+
+    word, left, right = queue(words), queue(lefts), queue(rights)
+    ones = word.map(lambda one: (one, 1))
+    three, four = 3 * INTERVAL, 4 * INTERVAL
+    listen("words", ones.reduceByKey(operator.add))
+    listen("by inverse", ones.reduceByKeyAndWindow(operator.add, operator.sub, three, INTERVAL, 2, lambda kv: kv[1] > 0))
+    listen("windows of 4 every 2", left.reduceByKeyAndWindow(operator.add, None, four, 2 * INTERVAL, 2))
+    listen("values", word.countByValueAndWindow(three, INTERVAL, 2))
+    listen("count", word.countByWindow(three, INTERVAL))
+    listen("greatest", left.map(lambda kv: kv[1]).reduceByWindow(max, None, three, INTERVAL))
+    listen("state", left.updateStateByKey(make_update(), 2, context.parallelize(INITIAL, 2)))
+    listen("inner", left.join(right, 2))
+    listen("left", left.leftOuterJoin(right, 2))
+    listen("right", left.rightOuterJoin(right, 2))
+    listen("full", left.fullOuterJoin(right, 2))
+    listen("last", right.count())
+    streaming.start()
+    try:
+        deadline = time.monotonic() + 90
+        while len(answers["last"]) < BATCHES + 4:  # polled, because Spark pickles what listens
+            assert time.monotonic() < deadline, f"Spark has told {len(answers['last'])} batches only"
+            time.sleep(0.05)
+    finally:
+        streaming.stop(stopSparkContext=False, stopGraceFully=False)
+    yield Told(words, lefts, rights, answers)
+
+
+def stamped(pipeline: beam.Pipeline, label: str, batches: list[list[Any]]) -> beam.PCollection:
+    """Each batch at random moments of its own second, in random order."""
+    chance = random.Random(len(batches[0]))
+    items = [
+        TimestampedValue(item, NOON + second + chance.choice((0, chance.random(), 0.999999)))
+        for second, batch in enumerate(batches)
+        for item in batch
+    ]
+    chance.shuffle(items)
+    kind = str if label == "Words" else tuple[str, int]
+    return pipeline | label >> beam.Create(items, reshuffle=False).with_output_types(kind)
+
+
+def ended(answer: Any, window: Any = beam.DoFn.WindowParam) -> tuple[int, Any]:
+    return int(window.end) - NOON, answer
+
+
+def windowed(values: beam.PCollection, policy: str) -> beam.PCollection:
+    return values | f"Every {policy}" >> ApplyWindow(WindowPolicy.parse(policy))
+
+
+def joined(how: Any) -> Callable[..., beam.PCollection]:
+    return lambda _, *sides: tuple(windowed(side, "1s") for side in sides) | JoinPerWindow(how)
+
+
+OURS: dict[str, Callable[..., beam.PCollection]] = {
+    "words": lambda words, *_: windowed(words, "1s") | CountByValue(),
+    "by inverse": lambda words, *_: windowed(words, "3s/1s") | CountByValue(),
+    "windows of 4 every 2": lambda _, lefts, __: windowed(lefts, "4s/2s") | beam.CombinePerKey(sum),
+    "values": lambda words, *_: windowed(words, "3s/1s") | CountByValue(),
+    "count": lambda words, *_: windowed(words, "3s/1s") | CountByWindow(),
+    "greatest": lambda _, lefts, __: windowed(lefts | beam.Values(), "3s/1s") | ReduceByWindow(max),
+    "state": lambda _, lefts, __: (
+        lefts
+        | UpdateStateByKey(
+            make_update(),
+            state=int,
+            window="1s",
+            timeout="10s",
+            initial=lefts.pipeline | beam.Create([TimestampedValue(one, NOON) for one in INITIAL]),
+        )
+    ),
+    "inner": joined("inner"),
+    "left": joined("left"),
+    "right": joined("right"),
+    "full": joined("full"),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_answers_are_those_of_spark_in_every_window(told: Told, name: str) -> None:
+    spark = [(end, one) for end, answers in told.spark[name].items() for one in answers if one != 0]
+    # The first windows of Spark's begin with the stream, so they are shorter; to us they are as long, but as empty.
+    last = BATCHES + 2
+    assert {end for end, _ in spark} >= {2, BATCHES - 2}
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        sides = (("Words", told.words), ("Lefts", told.lefts), ("Rights", told.rights))
+        answers = OURS[name](*(stamped(pipeline, label, batches) for label, batches in sides))
+        ends = answers | "End" >> beam.Map(ended) | "Early" >> beam.Filter(lambda answer: answer[0] <= last)
+        assert_that(ends, equal_to([answer for answer in spark if answer[0] <= last]))
