@@ -37,6 +37,8 @@ class Count(Sketch):
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)
+        if self._count + other._count >= 2**63:
+            raise OverflowError("a count must stay below 2^63: begin another")
         self._count += other._count
 
     def subtract(self, other: Self) -> None:
@@ -58,4 +60,6 @@ class Count(Sketch):
             raise ValueError(f"a count has no parameters, got {parameters}")
         restored = cls()
         (restored._count,) = _LAYOUT.unpack(payload)
+        if restored._count >= 2**63:
+            raise ValueError(f"a count must stay below 2^63, got {restored._count}")
         return restored

@@ -162,13 +162,16 @@ class HyperLogLog(Sketch):
 
     def _add_hashes(self, hashes: Hashes) -> None:
         if not self._registers.size:
-            # 8 bytes a hash against 1 byte a register.
-            together = np.unique(np.concatenate((self._hashes, hashes)))
-            if together.size * 8 <= self._size:
+            few = self._size // 8  # 8 bytes a hash against 1 byte a register
+            # Sorting is dear, and where there are many a part of them tells.
+            together = np.unique(np.concatenate((self._hashes, hashes[: 4 * few])))
+            if together.size <= few and hashes.size > 4 * few:
+                together = np.unique(np.concatenate((together, hashes)))
+            if together.size <= few:
                 self._hashes = together
                 return
-            hashes = together
-            self._hashes, self._registers = np.empty(0, np.uint64), np.zeros(self._size, np.uint8)
+            self._registers = self._dense()
+            self._hashes = np.empty(0, np.uint64)
         raise_registers(self._registers, hashes)
 
     def _dense(self) -> NDArray[np.uint8]:

@@ -70,6 +70,8 @@ class Total(Sketch):
 
     def merge(self, other: Self) -> None:
         self._require_alike(other)
+        if self._count + other._count >= 2**63:
+            raise OverflowError("a total must hold fewer than 2^63 numbers: begin another")
         self._count += other._count
         self._units += other._units
 
@@ -97,6 +99,8 @@ class Total(Sketch):
             raise ValueError(f"a total has no parameters, got {parameters}")
         restored = cls()
         restored._count, zeros = _LAYOUT.unpack_from(payload)
+        if zeros >= 2**12:  # the exponents of a float64, and 63 bits of count, leave at most 2,161
+            raise ValueError(f"a sum of floats must end in fewer than 4096 zeros, got {zeros}")
         restored._units = int.from_bytes(payload[_LAYOUT.size :], "little", signed=True) << zeros
         if restored._count < 0 or (restored._units and not restored._count) or restored._payload() != payload:
             raise ValueError("the bytes of a total were changed")
