@@ -34,13 +34,14 @@ class Held:
         self._states = [states]
 
     def cells(self) -> int:
-        of_keys = [key for states in self._states for keys in states.values() for key in keys.values()]
-        tags = [tags for key in of_keys for tags in key.state.values()]
-        return sum(bool(cell) for cells in tags for cell in cells.values())
+        tags = [tags for key in self._keys() for tags in key.state.values()]
+        return sum(name.startswith("user/") and bool(cell) for cells in tags for name, cell in cells.items())
 
     def timers(self) -> int:
-        of_keys = [key for states in self._states for keys in states.values() for key in keys.values()]
-        return sum(len(timers) for key in of_keys for timers in key.timers.values())
+        return sum(name.startswith("user/") for key in self._keys() for of in key.timers.values() for name, *_ in of)
+
+    def _keys(self) -> list[Any]:
+        return [key for states in self._states for keys in states.values() for key in keys.values()]
 
 
 @pytest.fixture
