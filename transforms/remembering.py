@@ -152,9 +152,16 @@ class _Remember(beam.DoFn):
             quiet.set(Timestamp.now() + Duration(micros=self._in_real_time))
 
     @on_timer(OVER)
-    def end(self, key: bytes = beam.DoFn.KeyParam, kept: RuntimeState = beam.DoFn.StateParam(KEPT)) -> Iterator[Any]:
+    def end(
+        self,
+        key: bytes = beam.DoFn.KeyParam,
+        time: Timestamp = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        kept: RuntimeState = beam.DoFn.StateParam(KEPT),
+    ) -> Iterator[WindowedValue]:
         """Tells and forgets a state when its window is over, or the watermark so far beyond its key."""
-        yield from self._time_out(key, kept)
+        for answer in self._time_out(key, kept):
+            yield WindowedValue(answer, min(time, window.max_timestamp()), [window])
 
     @on_timer(QUIET)
     def tire(

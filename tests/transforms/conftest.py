@@ -17,6 +17,8 @@ from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
 
+from transforms.windowing import window_bounds
+
 NOON = 1_000_000
 
 # In the order of arrival: (second, record), each in a bundle of its own; a number, to which the watermark advances.
@@ -90,5 +92,5 @@ def _itself(record: Any) -> Any:
 
 
 def _placed(answer: Any, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> Answer:
-    end = getattr(window, "end", None)  # the one global window ends never
+    _, end = window_bounds(window)
     return round(float(time) - NOON, 6), None if end is None else float(end) - NOON, answer

@@ -76,9 +76,7 @@ def test_states_are_those_of_going_through_all_windows_in_order(
     assert len(expected) > 40
     with in_process() as pipeline:
         pairs = pipeline | timed(*records)
-        states = pairs | UpdateStateByKey(
-            remember, state=tuple[int, int], window="5s", timeout=12, tell=tell_when
-        )
+        states = pairs | UpdateStateByKey(remember, state=tuple[int, int], window="5s", timeout=12, tell=tell_when)
         assert_that(states | beam.Map(ended), equal_to(expected))
 
 
@@ -146,7 +144,9 @@ def test_initial_states_with_a_time_are_told_from_it_on_and_others_from_their_fi
         expected = [(1, 100), (2, 101), (3, 101)]
         assert_that(
             states,
-            equal_to([(end, ("timed", state)) for end, state in expected] + [(end, ("waiting", 1001)) for end in (4, 5)]),
+            equal_to(
+                [(end, ("timed", state)) for end, state in expected] + [(end, ("waiting", 1001)) for end in (4, 5)]
+            ),
         )
 
 
