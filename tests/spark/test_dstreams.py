@@ -1,7 +1,7 @@
 """Every operation beside Spark's own DStreams: equal answers in every window, on random data with stated seeds.
 
 A batch of Spark's is a second of event time here: what batch i tells is told in the window that ends i + 1 seconds
-after the start. Spark tells empty answers, too (a count of 0, nothing for each key); a window without records is silent.
+after the start. Spark tells empty answers, too (a count of 0); a window without records is silent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import operator
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,9 +92,7 @@ def make_update() -> Callable[[list[int], int | None], int | None]:
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids="seed {}".format)
-def told(
-    request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Told]:
+def told(request: pytest.FixtureRequest, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """All streams of one seed, in one StreamingContext."""
     from pyspark.streaming import StreamingContext
 
@@ -141,12 +139,12 @@ def told(
             time.sleep(0.05)
     finally:
         streaming.stop(stopSparkContext=False, stopGraceFully=False)
-    yield Told(texts, lefts, rights, answers)
+    return Told(texts, lefts, rights, answers)
 
 
 def stamped(pipeline: beam.Pipeline, label: str, batches: list[list[Any]]) -> beam.PCollection:
     """Each batch at random moments of its own second, in random order."""
-    items = [TimestampedValue(item, NOON + time) for time, item in in_any_order(batches)]
+    items = [TimestampedValue(item, NOON + at) for at, item in in_any_order(batches)]
     kind = str if label == "Words" else tuple[str, int]
     return pipeline | label >> beam.Create(items, reshuffle=False).with_output_types(kind)
 
@@ -221,7 +219,7 @@ def test_answers_are_those_of_spark_in_every_window(told: Told, name: str) -> No
 def test_word_count_is_the_same_in_batch_in_a_stream_and_in_spark(told: Told, tmp_path: Path) -> None:
     spark = {(end, word): count for end, answers in told.spark["words"].items() for word, count in answers}
     texts = in_any_order(told.texts)
-    moments = [datetime.fromtimestamp(NOON + time, UTC) for time, _ in texts]
+    moments = [datetime.fromtimestamp(NOON + at, UTC) for at, _ in texts]
 
     # The pipeline, over a file.
     rows = [{"text": text, "created_at": moment.isoformat()} for (_, text), moment in zip(texts, moments, strict=True)]
@@ -239,9 +237,9 @@ def test_word_count_is_the_same_in_batch_in_a_stream_and_in_spark(told: Told, tm
     # Its steps, over a stream whose texts come one by one and in any order within two seconds.
     stream = TestStream(coder=FastPrimitivesCoder()).advance_watermark_to(NOON)
     for second in range(0, BATCHES + 1, 2):
-        for time, text in texts:
-            if second <= time < second + 2:
-                stream.add_elements([TimestampedValue(Text(text), NOON + time)])
+        for at, text in texts:
+            if second <= at < second + 2:
+                stream.add_elements([TimestampedValue(Text(text), NOON + at)])
         stream.advance_watermark_to(NOON + second + 1).advance_watermark_to(NOON + second + 2)
     with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
         words = pipeline | stream.advance_watermark_to_infinity() | beam.FlatMap(words_of).with_output_types(str)
@@ -250,3 +248,11 @@ def test_word_count_is_the_same_in_batch_in_a_stream_and_in_spark(told: Told, tm
             lambda row: ((int(row.window_end.timestamp()) - NOON, row.word), row.count)
         )
         assert_that(streamed, equal_to(list(spark.items())))
+
+
+def test_every_operation_of_dstreams_stands_on_the_page_for_those_who_come_from_them() -> None:
+    from pyspark.streaming import DStream
+
+    page = (Path(__file__).parents[2] / "docs" / "from-dstreams.md").read_text()
+    missing = {name for name in vars(DStream) if not name.startswith("_") and f".{name}(" not in page}
+    assert missing == set()

@@ -70,7 +70,16 @@ def test_a_click_finds_its_impression_at_once_and_bounds_are_included(tell: Tell
 
 
 def test_what_is_late_finds_a_partner_within_the_lateness_only(tell: Tell, held: Held) -> None:
-    story = [(1.0, ("left", ("a", 1))), 3.5, (2.0, ("right", ("a", 2))), 5.5, 6.5, (2.0, ("right", ("a", 3))), 9.0, 12.0]
+    story = [
+        (1.0, ("left", ("a", 1))),
+        3.5,
+        (2.0, ("right", ("a", 2))),
+        5.5,
+        6.5,
+        (2.0, ("right", ("a", 3))),
+        9.0,
+        12.0,
+    ]
     tell(story, join("full", lateness="3s"), [(2.0, None, ("a", (1, 2))), (6.001, None, ("a", (None, 3)))],
          tuple[str, tuple[str, int]])  # fmt: skip
     assert (held.cells(), held.timers()) == (0, 0)

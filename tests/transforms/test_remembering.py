@@ -1,4 +1,4 @@
-"""MapWithState: what each record says, given the state of its key; PySpark has it not, so plain Python is the oracle."""
+"""MapWithState: what each record says, given the state of its key. PySpark lacks it: plain Python is the oracle."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ def test_by_the_processing_clock_a_key_is_told_when_nothing_came_for_so_long(hel
     assert (held.cells(), held.timers()) == (0, 0)
 
 
-def test_initial_states_are_those_before_the_first_record_and_not_after_a_removal(in_process: Callable[..., Any]) -> None:
+def test_initial_states_are_those_before_the_first_record_and_not_after_a_removal(
+    in_process: Callable[..., Any],
+) -> None:
     with in_process() as pipeline:
         initial = pipeline | "Initial" >> beam.Create([("a", 100), ("b", 100)]).with_output_types(tuple[str, int])
         pairs = pipeline | timed((1, ("a", 2)), (2, ("b", 0)), (3, ("b", 2)), (9, ("a", 2)))
