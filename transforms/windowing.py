@@ -317,3 +317,10 @@ def require_replacing(windowing: beam.transforms.core.Windowing, what: str) -> N
         raise ValueError(f"what {what} needs panes that replace each other: use accumulation='accumulating'")
     if windowing.windowfn.is_merging():
         raise ValueError(f"what {what} needs windows that stay: sessions merge, and leave their old windows behind")
+
+
+def answers_once(windowing: beam.transforms.core.Windowing) -> bool:
+    """Whether a window answers only when it is over, and for good."""
+    early = getattr(windowing.triggerfn, "early", None)
+    at_end = isinstance(windowing.triggerfn, trigger.DefaultTrigger | trigger.AfterWatermark) and early is None
+    return at_end and not windowing.allowed_lateness.micros
