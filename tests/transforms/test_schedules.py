@@ -12,7 +12,6 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pytest
-from apache_beam.transforms import core, ptransform, util
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -233,22 +232,6 @@ CASES = {
         late=lambda policy: lambda pairs: (pairs | Gate(policy, FromTimers(shards=1))).late,
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def _signatures_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beam inspects each function anew for each pipeline, which is half the time of a short one."""
-    read = core.get_signature
-    known: dict[Any, Any] = {}
-
-    def remembered(function: Any) -> Any:
-        key = getattr(function, "__func__", function), hasattr(function, "__func__")
-        if key not in known:
-            known[key] = read(function)
-        return known[key]
-
-    for module in (core, ptransform, util):
-        monkeypatch.setattr(module, "get_signature", remembered)
 
 
 def tell_schedules(case: Case, policies: Sequence[tuple[str, int]], schedules: int, seed: int) -> None:
