@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -183,16 +183,7 @@ class ApplyWindow(beam.PTransform):
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         policy = self._policy
-        windowed = records | "Window" >> beam.WindowInto(
-            _window_fn(policy.window),
-            trigger=_trigger(policy, bounded=records.is_bounded),
-            allowed_lateness=policy.allowed_lateness,
-            accumulation_mode=(
-                trigger.AccumulationMode.DISCARDING
-                if policy.accumulation == "discarding"
-                else trigger.AccumulationMode.ACCUMULATING
-            ),
-        )
+        windowed = records | "Window" >> beam.WindowInto(**_settings(policy, bounded=records.is_bounded))
         if isinstance(policy.window, Calendar):
             windowed = windowed | "Calendar" >> beam.ParDo(_AssignCalendar(policy.window)).with_output_types(
                 records.element_type or Any
@@ -200,11 +191,39 @@ class ApplyWindow(beam.PTransform):
         return windowed
 
 
+class ParDoInWindows(beam.ParDo):
+    """A ParDo that yields WindowedValues in windows of a policy, whatever windows its input has.
+
+    An answer that is known to belong to a window need not be put into it by time, nor copied.
+    """
+
+    def __init__(self, do_fn: beam.DoFn, policy: WindowPolicy) -> None:
+        super().__init__(do_fn)
+        self._policy = policy
+
+    def get_windowing(self, inputs: Sequence[beam.PCollection]) -> beam.transforms.core.Windowing:
+        return beam.WindowInto(**_settings(self._policy, bounded=inputs[0].is_bounded)).get_windowing(inputs)
+
+
 class ForgetTime(beam.PTransform):
     """Puts all records into one window again, for answers about a whole bounded input."""
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         return records | "OneWindow" >> beam.WindowInto(GlobalWindows())
+
+
+def _settings(policy: WindowPolicy, *, bounded: bool) -> dict[str, Any]:
+    """What WindowInto takes."""
+    return {
+        "windowfn": _window_fn(policy.window),
+        "trigger": _trigger(policy, bounded=bounded),
+        "allowed_lateness": policy.allowed_lateness,
+        "accumulation_mode": (
+            trigger.AccumulationMode.DISCARDING
+            if policy.accumulation == "discarding"
+            else trigger.AccumulationMode.ACCUMULATING
+        ),
+    }
 
 
 def _window_fn(window: Window) -> WindowFn:
