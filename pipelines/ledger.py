@@ -52,7 +52,7 @@ def write_ledger(
     rejects = rejects | "WriteRejects" >> write(options.rejects)
     for name, tallies in (windows or {}).items():
         if name not in {"read", *counts}:
-            counts[name] = tallies | f"Count{name.capitalize()}" >> beam.Map(_records).with_output_types(int)
+            counts[name] = tallies | f"All{name.capitalize()}" >> beam.Map(_records).with_output_types(int)
     counts |= {"read": source.read, "rejected": rejects | "CountRejects" >> CountWritten()}
     ledgers = counts | "Account" >> Account(told)
     if windows is not None:

@@ -43,14 +43,14 @@ class WatchFiles(beam.PTransform):
         self._directory = directory.rstrip("/")
         self._decode = decoding(rows_of, decode, stamped=stamped)
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
-        runner = type(pipeline.runner).__name__
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
+        runner = type(begin.pipeline.runner).__name__
         if runner in _WAIT_FOR_THE_END:
             raise ValueError(
                 f"what is watched has no end, and {runner} tells no window before the end: take a runner that streams, "
                 "for example --runner PrismRunner"
             )
-        watched = pipeline | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
+        watched = begin | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
         return watched | "Decode" >> self._decode
 
 
