@@ -27,7 +27,7 @@ from transforms.accounting import Account, AccountByWindow, CountWritten, Ledger
 from transforms.schemas import micros, to_row
 from transforms.tallies import Aside, Tally
 from transforms.windowing import ApplyWindow, WindowPolicy
-from transforms.windows import Calendar, Fixed
+from transforms.windows import Calendar, Fixed, Sliding, Window
 
 _SHOWN = 10  # windows at most
 
@@ -74,10 +74,16 @@ def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:
 
 
 def _told(policy: WindowPolicy | None) -> WindowPolicy:
-    """When ledgers over a stream are told: with their windows, or each minute where windows overlap or have no end."""
+    """When ledgers over a stream are told: when a window is, or each minute where nobody knows when that will be."""
     policy = policy or WindowPolicy()
-    window = policy.window if isinstance(policy.window, Fixed | Calendar) else "1m"
-    return WindowPolicy(window, allowed_lateness=policy.allowed_lateness)
+    match policy.window:
+        case Fixed() | Calendar() as window:
+            told: Window = window
+        case Sliding(_, period):
+            told = Fixed(period)
+        case _:
+            told = Fixed(60)
+    return WindowPolicy(told, allowed_lateness=policy.allowed_lateness)
 
 
 def _records(tally: Tally) -> int:

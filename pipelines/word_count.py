@@ -5,10 +5,9 @@
 Texts are lines, or JSON, Avro or Parquet with `text` and `created_at`; a line without a time of its own came about when
 its file was written. Words are what white space separates. A count is {window_start, window_end, word, count}.
 
-    python -m pipelines word_count --input watch:texts/ --output counts/ --window "10s, lateness 1h" --runner PrismRunner
-
-counts files as they appear in a directory, by windows as they close, until Ctrl-C: then it counts what is there, tells
-every window, and ends. Texts whose windows were over go to counts.late/, each with the window that it missed.
+With --input watch:texts/ --output counts/ --window "10s, lateness 1h" --runner PrismRunner it counts files as they
+appear in a directory and tells windows as they close, until Ctrl-C: then it counts what is there, tells every window,
+and ends. Texts whose windows were over go to counts.late/, each with the window that it missed.
 """
 
 from __future__ import annotations

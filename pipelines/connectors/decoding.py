@@ -138,12 +138,7 @@ class ReadSplits(beam.PTransform):
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         # To stop at a limit the splits are read one after the other; otherwise by as many workers as there are.
         work = [self._splits] if self._limit is not None else [[split] for split in self._splits]
-        return (
-            pipeline
-            | "Splits" >> beam.Create(work)
-            | "Spread" >> beam.Reshuffle()
-            | "Decode" >> self._decode
-        )
+        return pipeline | "Splits" >> beam.Create(work) | "Spread" >> beam.Reshuffle() | "Decode" >> self._decode
 
 
 def record_type_of(decode: Callable[[Payload], Any]) -> Any:

@@ -133,7 +133,9 @@ def moment(text: str) -> float:
 
 
 def words_in(texts: list[tuple[float, str]], size: int, period: int) -> Counter[tuple[float, str]]:
-    return Counter((start, word) for at, text in texts for start in starts_of(at, size, period) for word in text.split())
+    return Counter(
+        (start, word) for at, text in texts for start in starts_of(at, size, period) for word in text.split()
+    )
 
 
 def told(parts: list[Path], rows_of: Callable[..., list[dict[str, Any]]]) -> Counter[tuple[float, str]]:
@@ -151,9 +153,9 @@ def test_what_appears_while_it_runs_is_counted_once_or_told_late(
     with word_count(tmp_path, prism, window) as run:
         texts = Texts(tmp_path / "texts", random.Random(7))
         begun = time.monotonic()
-        while time.monotonic() - begun < 20 or not run.counts():
+        while time.monotonic() - begun < 15 or not list(tmp_path.glob("counts.ledger/*/[!.]*")):
             texts.write(200)
-            run.wait_for(lambda: True, "running")
+            assert run.process.poll() is None, run.said()
             assert time.monotonic() - begun < _PATIENCE, run.said()
             time.sleep(0.3)
         (ledgers,) = (tmp_path / "counts.ledger").iterdir()
@@ -171,9 +173,8 @@ def test_what_appears_while_it_runs_is_counted_once_or_told_late(
     assert len(rows_of(*(tmp_path / "counts.rejects").glob("[!.]*"))) == texts.rejected
     ledger, windows = read_ledger(f"{ledgers}/")
     assert str(ledger) in run.said()
-    assert ledger.counts() | {"filtered": 0} == ledger.counts()
     assert (ledger.used, ledger.late, ledger.rejected) == (len(used), len(late), texts.rejected)
-    assert ledger.read == len(used) + len(late) + texts.rejected
+    assert ledger.missing == 0
     assert 0 < before.read < ledger.read  # it was told while it ran
     for texts_of, name in ((used, "used"), (late, "late"), (used + late, "read")):
         expected = Counter(starts_of(at, size, period)[-1] for at, _ in texts_of)
@@ -196,14 +197,3 @@ def test_lines_count_when_their_file_appeared(tmp_path: Path, prism: str, rows_o
         words[row["word"]] += row["count"]
     assert words == {"to": 600, "be": 600} | {str(number): 50 for number in range(12)}
     assert "word_count: 600 read = 600 used" in run.said()
-
-
-def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path, prism: str) -> None:
-    with word_count(tmp_path, prism, "1h") as run:
-        (tmp_path / "texts" / "a.txt").write_text("to be")
-        run.wait_for(lambda: (tmp_path / "texts").exists() and "Really starting" in run.said(), "the runner starts")
-        time.sleep(3)
-        run.press_ctrl_c()
-        run.wait_for(lambda: "every window answers" in run.said(), "it drains")
-        run.press_ctrl_c()
-        assert run.process.wait(_PATIENCE) in {0, 130}, run.said()

@@ -34,8 +34,9 @@ def test_words_are_counted_in_the_windows_of_their_texts(tmp_path: Path, rows_of
         (f"2026-03-01T12:00:{at:02}Z", f"2026-03-01T12:{(at + 10) // 60:02}:{(at + 10) % 60:02}Z", word): count
         for (at, word), count in expected.items()
     }
-    (ledger,) = rows_of(tmp_path / "counts.ledger.json")
+    ledger, *windows = rows_of(tmp_path / "counts.ledger.json")
     assert (ledger["read"], ledger["used"], ledger["rejected"]) == (32, 30, 2)
+    assert [(window["read"], window["used"]) for window in windows] == [(5, 5)] * 6
 
 
 def test_a_line_without_a_time_came_when_its_file_was_written(
