@@ -25,6 +25,7 @@ from transforms.parsing import parse_text
 from transforms.tallies import CountByWindow
 from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.windows import AllTime
 from transforms.words import DescribeCounts, words_of
 
 
@@ -41,6 +42,11 @@ class Options(JobOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "late", self.late or beside(self.output, "late.jsonl"))
+        if not has_end(self.input) and isinstance(self.window.window, AllTime) and not self.window.early:
+            raise ValueError(
+                "one window of all time tells nothing while input goes on, got --window all: use windows with an end, "
+                "such as 10s, or 'all, early every 1000 records'"
+            )
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:

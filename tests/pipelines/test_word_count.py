@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import word_count
 from pipelines.launch import run_command
+from pipelines.options import UsageError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -58,3 +59,8 @@ def test_counts_are_shown_as_well_as_written(tmp_path: Path, capsys: pytest.Capt
     assert '{"window_start":null,"window_end":null,"word":"be","count":2}' in shown
     (part,) = (tmp_path / "counts").iterdir()
     assert sorted(part.read_text().splitlines()) == sorted(shown)
+
+
+def test_over_a_stream_one_window_of_all_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tells nothing while input goes on, got --window all: use windows with"):
+        run("--input", f"watch:{tmp_path}", "--output", f"{tmp_path}/counts/", "--window", "all")
