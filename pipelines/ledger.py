@@ -62,10 +62,10 @@ def write_ledger(
     _ = ledgers | "WriteLedger" >> write(options.ledger)
 
 
-def write_aside(uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
+def write_aside(name: str, uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
     """Writes what a Gate put aside, with the windows that it missed, when the ledgers that count it are written."""
-    rows = aside | f"Describe {uri}" >> beam.Map(_describe).with_output_types(dict[str, Any])
-    _ = rows | f"Told {uri}" >> ApplyWindow(_told(policy)) | f"Write {uri}" >> write(uri)
+    rows = aside | f"Describe{name}" >> beam.Map(_describe).with_output_types(dict[str, Any])
+    _ = rows | f"{name}Told" >> ApplyWindow(_told(policy)) | f"Write{name}" >> write(uri)
 
 
 def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:
@@ -119,7 +119,10 @@ def read_ledger(path: str) -> tuple[Ledger, list[WindowLedger]]:
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
-    for file in matches(path):
+    files = matches(path)
+    if not files and not path.endswith("/"):  # a stream that ends before its first record leaves no piece
+        raise FileNotFoundError(f"there is no ledger {path!r}")
+    for file in files:
         with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             yield from map(orjson.loads, stream.read().splitlines())
 

@@ -64,7 +64,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     if options.show:
         _ = counts | "Show" >> write("-")
     if not has_end(options.input):  # of what ends, nothing is late
-        write_aside(options.late, gate.late, options.window)
+        write_aside("Late", options.late, gate.late, options.window)
     tallies = {
         "read": gate.read,
         "used": gate.in_time | "CountTexts" >> CountByWindow(options.window.window),

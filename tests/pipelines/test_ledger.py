@@ -124,3 +124,5 @@ def test_pieces_that_a_stream_left_in_a_directory_are_summed(tmp_path: Path) -> 
         WindowLedger(read=3, used=2, late=1, window_start=second[0], window_end=second[1]),
     ]
     assert read_ledger(f"{tmp_path}/none/") == (Ledger(), [])
+    with pytest.raises(FileNotFoundError, match=r"there is no ledger .*none.json"):
+        read_ledger(f"{tmp_path}/none.json")
