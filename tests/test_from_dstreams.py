@@ -106,8 +106,8 @@ def test_every_line_gives_answers(in_process: Callable[..., Any], tmp_path: Path
             "folder": str(tmp_path),
         }
         for number, line in enumerate(LINES.values()):
-            if "watch:" in line:  # that never ends: it is built here, and run where directories are tested
-                unrun = beam.Pipeline(runner="FnApiRunner")
+            if "watch:" in line:  # that never ends: it is built here, and run where live runs are tested
+                unrun = beam.Pipeline(runner="PrismRunner")
                 assert isinstance((unrun | Line(line, names | {"pipeline": unrun})).records, beam.PCollection)
             else:
                 answers = pipeline | f"Line {number}" >> Line(line, names)
