@@ -2,9 +2,11 @@
 
     python -m benchmarks.sliding --events 1000000 --keys 10000 --window 24h/10s
 
-CPU seconds of whole pipelines on the in-process runner, less those of a pipeline that only makes the events. What tells
-every window gives some 170 million answers here, so it is timed on the events of a few keys and scaled by keys; Beam's
-own on those of one key, where its answers are checked to be ours.
+CPU seconds of whole pipelines on the in-process runner, less those of a pipeline that only makes the events; nothing
+reads the answers. What tells every window gives some 170 million of them here, so it is timed on the events of a few
+keys and scaled by keys, which is to its disadvantage: few share what a slide costs. Beam's own is timed on one key, and
+its answers are checked to be ours. Beam's in-process runner compares all windows of a key with each other; therefore
+the copies alone are timed too, into a step that looks at each and does nothing: the least that any runner must do.
 
 With PySpark installed, its DStreams are timed as well (`--spark-batches`; Java processes and workers counted): batches
 follow the clock there, so the cost of a slide is measured with all keys in state and multiplied by how many there are.
@@ -38,6 +40,7 @@ from transforms.windows import Sliding, parse_window
 
 _DAY = 86_400
 _FEW = 100  # keys, where every window is told
+_COPIED = 2  # keys, where records are copied into windows and nothing else
 Pairs: TypeAlias = beam.PCollection
 
 
@@ -60,6 +63,18 @@ def from_panes(pairs: Pairs, window: Sliding, tell: Tell, inverse: Callable[[int
 def by_copies(pairs: Pairs, window: Sliding) -> Pairs:
     """Beam's."""
     return pairs | ApplyWindow(WindowPolicy(window)) | beam.CombinePerKey(sum)
+
+
+class _Look(beam.DoFn):
+    """Is called for each copy, because it asks for the window."""
+
+    def process(self, pair: tuple[int, int], window: Any = beam.DoFn.WindowParam) -> None:
+        pass
+
+
+def copies_alone(pairs: Pairs, window: Sliding) -> Pairs:
+    """The first half of Beam's."""
+    return pairs | ApplyWindow(WindowPolicy(window)) | beam.ParDo(_Look())
 
 
 class _Digest(beam.CombineFn):
@@ -87,16 +102,18 @@ def _keep(digest: tuple[int, int], path: str) -> None:
     Path(path).write_text(repr(digest), encoding="utf-8")
 
 
-def digest(way: Callable[[Pairs], Pairs], count: int, keys: int, among: int) -> tuple[int, int]:
-    """What a way answers."""
+def digest(way: Callable[[Pairs], Pairs], count: int, keys: int, among: int) -> tuple[float, tuple[int, int]]:
+    """What a way answers, and the CPU seconds of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "digest")
-        with beam.Pipeline(runner="FnApiRunner") as pipeline:
-            told = way(_events(pipeline, count, keys, among)) | "Place" >> beam.Map(_placed)
-            whole = told | beam.WindowInto(beam.window.GlobalWindows()) | beam.CombineGlobally(_Digest())
-            _ = whole | "Keep" >> beam.Map(_keep, path)
+
+        def kept(pairs: Pairs) -> Pairs:
+            told = way(pairs) | "Place" >> beam.Map(_placed) | beam.WindowInto(beam.window.GlobalWindows())
+            return told | beam.CombineGlobally(_Digest()) | "Keep" >> beam.Map(_keep, path)
+
+        seconds = cpu_seconds(kept, count, keys, among)
         answers, hashed = map(int, Path(path).read_text(encoding="utf-8").strip("()").split(", "))
-    return answers, hashed
+    return seconds, (answers, hashed)
 
 
 def cpu_seconds(way: Callable[[Pairs], Any], count: int, keys: int, among: int) -> float:
@@ -168,38 +185,53 @@ def main() -> None:
     window: Sliding = given.window
     short = Sliding(window.size / 24, window.period)
     count, keys = given.events, given.keys
-    ours = from_panes
-    ways: dict[str, tuple[Callable[[Pairs], Any], int]] = {
-        f"changes, {window}, subtracting": (lambda pairs: ours(pairs, window, "changes", operator.sub), keys),
-        f"changes, {window}, two stacks": (lambda pairs: ours(pairs, window, "changes", None), keys),
-        f"changes, {short}, subtracting": (lambda pairs: ours(pairs, short, "changes", operator.sub), keys),
-        f"every window, {window}, subtracting": (lambda pairs: ours(pairs, window, "every window", operator.sub), _FEW),
-        f"Beam's SlidingWindows, {window}": (lambda pairs: by_copies(pairs, window), 1),
+    ours: dict[str, tuple[Callable[[Pairs], Pairs], int]] = {
+        "changes, subtracting": (lambda pairs: from_panes(pairs, window, "changes", operator.sub), keys),
+        "changes, two stacks": (lambda pairs: from_panes(pairs, window, "changes", None), keys),
+        f"changes, subtracting, {short}": (lambda pairs: from_panes(pairs, short, "changes", operator.sub), keys),
+        "every window, subtracting": (lambda pairs: from_panes(pairs, window, "every window", operator.sub), _FEW),
+        "every window, two stacks": (lambda pairs: from_panes(pairs, window, "every window", None), _FEW),
+        f"every window, subtracting, {short}": (
+            lambda pairs: from_panes(pairs, short, "every window", operator.sub),
+            _FEW,
+        ),
     }
-    answers = digest(lambda pairs: ours(pairs, window, "every window", operator.sub), count, 1, keys)
-    theirs = digest(lambda pairs: by_copies(pairs, window), count, 1, keys)
-    if answers != theirs:
-        raise SystemExit(f"the answers differ: {answers} from panes, {theirs} by Beam")
     versions = f"Python {platform.python_version()}, Beam {version('apache-beam')}; {os.cpu_count()} cores"
-    print(f"{versions}; {count:,} events of a day, {keys:,} keys; medians of {given.runs}")
-    print(f"one key: {answers[0]:,} windows, all equal to Beam's")
-    runs: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(given.runs):
-        for name, (way, share) in ways.items():
-            source = cpu_seconds(lambda pairs: pairs | beam.Map(len), count, share, keys)
-            runs[name].append((cpu_seconds(way, count, share, keys) - source) * keys / share)
-    least = statistics.median(next(iter(runs.values())))
-    for name, figures in runs.items():
-        median, share = statistics.median(figures), ways[name][1]
-        scaled = f"of {share} of the keys, scaled" if share < keys else ""
-        spread = f"({min(figures):,.1f} to {max(figures):,.1f})"
-        print(f"  {name:40} {median:12,.1f} CPU s {spread} {median / least:9,.1f} x {scaled}")
+    print(f"{versions}; {count:,} events of a day, {keys:,} keys, {window}; medians of {given.runs}", flush=True)
+    shares = keys, _FEW, _COPIED, 1
+    sources = {share: cpu_seconds(lambda pairs: pairs | beam.Map(len), count, share, keys) for share in shares}
+    rows = Rows(keys)
+    for name, (way, share) in ours.items():
+        runs = [cpu_seconds(way, count, share, keys) - sources[share] for _ in range(given.runs)]
+        _, (answers, _) = digest(way, count, share, keys)
+        rows.add(name, statistics.median(runs), share, f"{answers * keys // share:,} answers")
+    copies = cpu_seconds(lambda pairs: copies_alone(pairs, window), count, _COPIED, keys) - sources[_COPIED]
+    rows.add("Beam's SlidingWindows, copies alone", copies, _COPIED)
+    _, answered = digest(ours["every window, subtracting"][0], count, 1, keys)
+    seconds, theirs = digest(lambda pairs: by_copies(pairs, window), count, 1, keys)
+    if answered != theirs:
+        raise SystemExit(f"the answers differ: {answered} from panes, {theirs} by Beam")
+    rows.add("Beam's SlidingWindows", seconds - sources[1], 1, f"{theirs[0]:,} answers of one key, all equal to ours")
     if given.spark_batches and importlib.util.find_spec("pyspark"):
         slides = round((_DAY + window.size) / window.period)
         one, told = spark_seconds_a_slide(count, keys, round(_DAY / window.period), given.spark_batches)
-        name = f"PySpark {version('pyspark')}, every key a slide"
-        total, slide = one * slides, f"{one:.2f} s a slide of {told:,.0f} keys, scaled"
-        print(f"  {name:40} {total:12,.1f} CPU s {total / least:9,.1f} x {slide}")
+        note = f"{one:.2f} s a slide of {told:,.0f} keys, scaled"
+        rows.add(f"PySpark {version('pyspark')}", one * slides, keys, note)
+
+
+class Rows:
+    """Prints CPU seconds as they are known, and how many times those of the first row they are."""
+
+    def __init__(self, keys: int) -> None:
+        self._keys = keys
+        self._first = 0.0
+
+    def add(self, name: str, seconds: float, share: int, note: str = "") -> None:
+        """One more row, scaled from a share of the keys to all."""
+        scaled = seconds * self._keys / share
+        self._first = self._first or scaled
+        of = f"from {share} keys" if share < self._keys else ""
+        print(f"  {name:40} {scaled:12,.1f} CPU s {scaled / self._first:10,.1f} x  {of:14} {note}", flush=True)
 
 
 if __name__ == "__main__":

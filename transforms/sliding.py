@@ -153,7 +153,7 @@ class _Plan:
             yield WindowedValue((self.key_coder.decode(key), answer), last, windows, pane)
 
 
-@lru_cache(2**14)  # all shards tell the same windows
+@lru_cache(2**15)  # all shards tell the same windows: those of two days and more at each ten seconds
 def _window(start: int, end: int) -> tuple[Timestamp, list[IntervalWindow]]:
     window = IntervalWindow(Timestamp(micros=start), Timestamp(micros=end))
     return window.max_timestamp(), [window]
