@@ -38,12 +38,15 @@ class Span(NamedTuple):
 
 
 def height(first: int, end: int) -> int:
-    """The level from which on no two spans side by side hold all windows from `first` to before `end`.
+    """The lowest level of which two spans side by side hold all windows from `first` to before `end`.
 
     >>> height(0, 10_000), height(5, 6)
     (13, 0)
     """
-    return max(end - first - 1, 1).bit_length() - 1
+    level = 0
+    while ((end - 1) >> level) - (first >> level) > 1:
+        level += 1
+    return level
 
 
 def cover(first: int, end: int, top: int, usable: Callable[[Span], bool] = lambda _: True) -> Iterator[Span]:
