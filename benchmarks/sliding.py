@@ -25,19 +25,20 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.transforms.window import TimestampedValue
 
-from transforms.sliding import ReduceByKeyAndWindow, Tell
+from transforms.slides import Tell
+from transforms.sliding import ReduceByKeyAndWindow
 from transforms.windowing import ApplyWindow, WindowPolicy
 from transforms.windows import Sliding, parse_window
 
 _DAY = 86_400
 _FEW = 100  # keys, where every window is told
-Pairs = beam.PCollection
+Pairs: TypeAlias = beam.PCollection
 
 
 def events(_: Any, count: int, keys: int, among: int) -> Iterator[TimestampedValue]:

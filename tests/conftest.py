@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.transforms import core, ptransform, util
 
 _skipped: list[str] = []
 
@@ -26,6 +27,24 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where everything must run, what is skipped has failed."""
     if _skipped and os.environ.get("STREAMSKETCH_NO_SKIPS"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signatures_are_read_once(_beam_is_imported: None) -> Iterator[None]:
+    """Beam inspects each function anew for each pipeline, which is half the time of a short one."""
+    known: dict[Any, Any] = {}
+    read = core.get_signature
+
+    def remembered(function: Any) -> Any:
+        key = getattr(function, "__func__", function), hasattr(function, "__func__")
+        if key not in known:
+            known[key] = read(function)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (core, ptransform, util):
+            patch.setattr(module, "get_signature", remembered)
+        yield
 
 
 NewPipeline = Callable[..., AbstractContextManager[beam.Pipeline]]

@@ -1,4 +1,4 @@
-"""How often each value comes, exactly: DStreams' countByValue, for each window."""
+"""How often each value comes, or any, exactly: DStreams' countByValue and countByWindow, for each window."""
 
 from __future__ import annotations
 
@@ -28,6 +28,18 @@ class CountByValue(beam.PTransform):
             | "CountBundle" >> beam.ParDo(_CountBundle()).with_output_types(counted)
             | "Sum" >> beam.CombinePerKey(sum).with_output_types(counted)
         )
+
+
+class CountByWindow(beam.PTransform):
+    """How many values came in a window: PCollection[T] -> PCollection[int]; of a window without values, nothing."""
+
+    def expand(self, values: beam.PCollection) -> beam.PCollection:
+        alike = values | "Alike" >> beam.Map(_alike).with_output_types(bool)
+        return alike | "Count" >> CountByValue() | "Counts" >> beam.Values()
+
+
+def _alike(value: Any) -> bool:  # noqa: ARG001
+    return True
 
 
 class _CountBundle(beam.DoFn):

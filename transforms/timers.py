@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import apache_beam as beam
 from apache_beam.transforms.userstate import TimerSpec
+from apache_beam.utils.timestamp import Timestamp
 
 D = TypeVar("D", bound=beam.DoFn)
 
@@ -36,6 +37,15 @@ def with_own_timers(do_fn: D, collection: beam.PCollection) -> D:
     # A class that no module has is pickled with its content.
     do_fn.__class__ = type(kind.__name__, (kind,), methods)
     return do_fn
+
+
+def just_after(micros: int) -> Timestamp:
+    """The first moment at which nothing of this time, in microseconds, is still to come: runners count milliseconds.
+
+    >>> just_after(1_000_500)
+    Timestamp(1.001000)
+    """
+    return Timestamp(micros=(micros // 1000 + 1) * 1000)
 
 
 def _with_timers(method: FunctionType, own: dict[TimerSpec, TimerSpec]) -> FunctionType:

@@ -187,9 +187,9 @@ class FromTimers(Watermark):
             | "Once" >> beam.Impulse()
             | "EachShard" >> beam.FlatMap(_start, self.shards).with_output_types(tuple[int, load])
         )
-        begun = (starts, loads) | "WithStarts" >> beam.Flatten()
-        learn = with_own_timers(_Learn(policy, to_micros(self.resolution)), begun)
-        return begun | "Learn" >> beam.ParDo(learn).with_output_types(load)
+        started = (starts, loads) | "WithStarts" >> beam.Flatten()
+        learn = beam.ParDo(with_own_timers(_Learn(policy, to_micros(self.resolution)), started))
+        return started | "Learn" >> learn.with_output_types(load)
 
 
 def _unknown(shard: Any, load: Load) -> Load:

@@ -179,10 +179,10 @@ class ApplyWindow(beam.PTransform):
 
     def __init__(self, policy: WindowPolicy) -> None:
         super().__init__()
-        self._policy = policy
+        self.policy = policy
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
-        policy = self._policy
+        policy = self.policy
         windowed = records | "Window" >> beam.WindowInto(**_settings(policy, bounded=records.is_bounded))
         if isinstance(policy.window, Calendar):
             windowed = windowed | "Calendar" >> beam.ParDo(_AssignCalendar(policy.window)).with_output_types(
@@ -288,14 +288,21 @@ def window_bounds(window: Any) -> tuple[Timestamp | None, Timestamp | None]:
 
 def counts_records(windowing: beam.transforms.core.Windowing) -> bool:
     """Whether a collection's windows answer after a number of records, so that records must come to them one by one."""
+    return any(isinstance(part, trigger.AfterCount) and part.count > 1 for part in _parts(windowing.triggerfn))
 
-    def counts(part: Any) -> bool:
-        if isinstance(part, trigger.AfterCount):
-            return bool(part.count > 1)
-        inner = [getattr(part, name, None) for name in ("underlying", "early", "late")]
-        return any(counts(one) for one in (*inner, *getattr(part, "triggers", ())) if one)
 
-    return counts(windowing.triggerfn)
+def longest_delay(windowing: beam.transforms.core.Windowing) -> float:
+    """How many seconds of the clock a collection's windows may wait until they answer."""
+    parts = _parts(windowing.triggerfn)
+    return max((float(part.delay) for part in parts if isinstance(part, trigger.AfterProcessingTime)), default=0.0)
+
+
+def _parts(whole: trigger.TriggerFn) -> Iterator[trigger.TriggerFn]:
+    yield whole
+    inner = [getattr(whole, name, None) for name in ("underlying", "early", "late")]
+    for part in (*inner, *getattr(whole, "triggers", ())):
+        if part:
+            yield from _parts(part)
 
 
 def given_up(window: Any, lateness: int) -> Timestamp:
@@ -310,3 +317,10 @@ def require_replacing(windowing: beam.transforms.core.Windowing, what: str) -> N
         raise ValueError(f"what {what} needs panes that replace each other: use accumulation='accumulating'")
     if windowing.windowfn.is_merging():
         raise ValueError(f"what {what} needs windows that stay: sessions merge, and leave their old windows behind")
+
+
+def answers_once(windowing: beam.transforms.core.Windowing) -> bool:
+    """Whether a window answers only when it is over, and for good."""
+    early = getattr(windowing.triggerfn, "early", None)
+    at_end = isinstance(windowing.triggerfn, trigger.DefaultTrigger | trigger.AfterWatermark) and early is None
+    return at_end and not windowing.allowed_lateness.micros

@@ -280,10 +280,17 @@ def test_each_policy_tells_late_from_in_time_to_the_moment(policy: str, source: 
 
 
 @given(some.sampled_from(POLICIES), some.sampled_from(["stamps", "timers"]), scripts())
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_whatever_comes_whenever_is_in_time_or_aside_and_the_runner_drops_nothing(
     policy: str, source: str, script: Script
 ) -> None:
+    check_story(policy, source, script)
+
+
+@pytest.mark.schedules
+@given(some.sampled_from(POLICIES), some.sampled_from(["stamps", "timers"]), scripts())
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_same_holds_for_hundreds_of_schedules(policy: str, source: str, script: Script) -> None:
     check_story(policy, source, script)
 
 

@@ -63,6 +63,9 @@ def test_a_pane_stays_in_the_windows_that_hold_its_time(size: int, period: int) 
         assert list(range(first, after, period)) == holding
 
 
+KEYS = [b"a", b"b"]
+
+
 @dataclass
 class Story:
     """What arrived and what was told, key by key; a record is its own name."""
@@ -81,9 +84,6 @@ class Story:
         if tell == "every window":
             return told.get(end, Counter())
         return told[max(change for change in told if change <= end)] if min(told, default=end + 1) <= end else Counter()
-
-
-KEYS = [b"a", b"b"]
 
 
 @pytest.mark.parametrize("tell", ["every window", "changes"])
