@@ -1,13 +1,14 @@
 """Every pipeline's last lines: its rejects and its ledger are written beside its results, and read back at the end.
 
 A ledger is JSON: a line for all records, and where a pipeline counts by window, a line for each window in order of
-time, with `window_start` and `window_end`.
+time, with `window_start` and `window_end`. That of a stream grows while it runs: it is a directory, of which the lines
+for all records, and for one window, are pieces to be summed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import apache_beam as beam
@@ -19,10 +20,14 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from rich.console import Console
 
 from pipelines.connectors import write
+from pipelines.connectors.read_files import matches
 from pipelines.options import JobOptions
 from pipelines.results import table
 from transforms.accounting import Account, AccountByWindow, CountWritten, Ledger, WindowLedger
-from transforms.schemas import micros
+from transforms.schemas import micros, to_row
+from transforms.tallies import Aside, Tally
+from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.windows import Calendar, Fixed, Sliding, Window
 
 _SHOWN = 10  # windows at most
 
@@ -31,39 +36,98 @@ def write_ledger(
     options: JobOptions,
     source: beam.pvalue.DoOutputsTuple,
     windows: Mapping[str, beam.PCollection] | None = None,
+    policy: WindowPolicy | None = None,
     **counts: beam.PCollection,
 ) -> None:
     """Writes the rejects of a source, and the ledger of what it read.
 
-    `counts` say where the rest went, as ints. `windows` say the same as Tallies, what was read as well; records whose
-    event time could not be read are in no window.
+    `windows` say as Tallies where records went, and what was read as well; records whose event time could not be read
+    are in no window. `counts` say it as ints; what they leave out is the sum of the tallies. Over a stream, `policy`
+    is that of the windows: their ledgers are written when they are.
     """
-    rejects = source.rejects | "WriteRejects" >> write(options.rejects)
+    told = None if source.read.is_bounded else _told(policy)
+    rejects = source.rejects
+    if told:
+        rejects = rejects | "RejectsTold" >> ApplyWindow(told)
+    rejects = rejects | "WriteRejects" >> write(options.rejects)
+    for name, tallies in (windows or {}).items():
+        if name not in {"read", *counts}:
+            counts[name] = tallies | f"All{name.capitalize()}" >> beam.Map(_records).with_output_types(int)
     counts |= {"read": source.read, "rejected": rejects | "CountRejects" >> CountWritten()}
-    ledgers = counts | "Account" >> Account()
+    ledgers = counts | "Account" >> Account(told)
     if windows is not None:
-        of_windows = windows | "AccountByWindow" >> AccountByWindow()
-        ledgers = (ledgers, of_windows) | "WithWindows" >> beam.Flatten() | "Line" >> beam.Map(_line)
+        of_windows = windows | "AccountByWindow" >> AccountByWindow(told)
+        ledgers = (ledgers, of_windows) | "WithWindows" >> beam.Flatten()
+        ledgers = ledgers | "Line" >> (beam.Map(_row) if told else beam.Map(_line))
     _ = ledgers | "WriteLedger" >> write(options.ledger)
+
+
+def write_aside(name: str, uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
+    """Writes what a Gate put aside, with the windows that it missed, when the ledgers that count it are written."""
+    rows = aside | f"Describe{name}" >> beam.Map(_describe).with_output_types(dict[str, Any])
+    _ = rows | f"{name}Told" >> ApplyWindow(_told(policy)) | f"Write{name}" >> write(uri)
+
+
+def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:
+    record, why = aside
+    return {**to_row(record), **to_row(why)}
+
+
+def _told(policy: WindowPolicy | None) -> WindowPolicy:
+    """When ledgers over a stream are told: when a window is, or each minute where nobody knows when that will be."""
+    policy = policy or WindowPolicy()
+    match policy.window:
+        case Fixed() | Calendar() as window:
+            told: Window = window
+        case Sliding(_, period):
+            told = Fixed(period)
+        case _:
+            told = Fixed(60)
+    return WindowPolicy(told, allowed_lateness=policy.allowed_lateness)
+
+
+def _records(tally: Tally) -> int:
+    return tally.records
 
 
 def _line(ledger: Ledger) -> TimestampedValue:
     """A ledger as JSON has it, at the time that puts it into its place: windows in order, after all records."""
+    start = ledger.window_start if isinstance(ledger, WindowLedger) else None
+    return TimestampedValue(_row(ledger), Timestamp(micros=micros(start)) if start else MIN_TIMESTAMP)
+
+
+def _row(ledger: Ledger) -> dict[str, Any]:
     if not isinstance(ledger, WindowLedger):
-        return TimestampedValue(ledger.counts(), MIN_TIMESTAMP)
-    start = ledger.window_start
-    bounds = {"window_start": start, "window_end": ledger.window_end}
-    return TimestampedValue(bounds | ledger.counts(), Timestamp(micros=micros(start)) if start else MIN_TIMESTAMP)
+        return ledger.counts()
+    return {"window_start": ledger.window_start, "window_end": ledger.window_end} | ledger.counts()
 
 
 def read_ledger(path: str) -> tuple[Ledger, list[WindowLedger]]:
-    """What `write_ledger` wrote to a file: the ledger of all records, and those of windows."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        in_all, *windows = map(orjson.loads, stream.read().splitlines())
-    return Ledger(**in_all), [WindowLedger(**row | {name: _time(row[name]) for name in _BOUNDS}) for row in windows]
+    """What `write_ledger` wrote, pieces summed: the ledger of all records, and those of windows in order of time."""
+    in_all = Ledger()
+    windows: dict[tuple[datetime | None, datetime | None], Ledger] = {}
+    for row in _rows(path):
+        if "window_start" in row:
+            bounds = _time(row.pop("window_start")), _time(row.pop("window_end"))
+            windows[bounds] = windows.get(bounds, Ledger()) + Ledger(**row)
+        else:
+            in_all += Ledger(**row)
+    ordered = sorted(windows.items(), key=lambda window: window[0][0] or _FIRST)
+    return in_all, [
+        WindowLedger(**ledger.counts(), window_start=start, window_end=end) for (start, end), ledger in ordered
+    ]
 
 
-_BOUNDS = ("window_start", "window_end")
+def _rows(path: str) -> Iterator[dict[str, Any]]:
+    files = matches(path)
+    if not files and not path.endswith("/"):  # a stream that ends before its first record leaves no piece
+        raise FileNotFoundError(f"there is no ledger {path!r}")
+    for file in files:
+        with FileSystems.open(file.path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+            yield from map(orjson.loads, stream.read().splitlines())
+
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipelines.connectors import beside
+from pipelines.connectors import beside, has_end
 
 Parsed = TypeVar("Parsed", bound="Options")
 
@@ -63,13 +63,18 @@ class JobOptions(Options):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rejects", self.rejects or beside(self.output, "rejects.jsonl"))
-        object.__setattr__(self, "ledger", self.ledger or _ledger_of(self.output))
+        object.__setattr__(self, "ledger", self.ledger or _ledger_of(self.output, grows=not has_end(self.input)))
 
 
-def _ledger_of(output: str) -> str:
-    """Beside a file or on the console there is one ledger; beside a directory one for each run into it."""
+def _ledger_of(output: str, grows: bool) -> str:
+    """Beside a file or on the console there is one ledger; beside a directory one for each run into it.
+
+    That of a run without an end grows: it is a directory itself.
+    """
     place = beside(output, "ledger.json")
-    return place if place.endswith((".json", ":")) else f"{place}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+    if place.endswith((".json", ":")):
+        return place
+    return f"{place}/{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}{'/' if grows else '.json'}"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,6 +4,10 @@
 
 Texts are lines, or JSON, Avro or Parquet with `text` and `created_at`; a line without a time of its own came about when
 its file was written. Words are what white space separates. A count is {window_start, window_end, word, count}.
+
+With --input watch:texts/ --output counts/ --window "10s, lateness 1h" --runner PrismRunner it counts files as they
+appear in a directory and tells windows as they close, until Ctrl-C: then it counts what is there, tells every window,
+and ends. Texts whose windows were over go to counts.late/, each with the window that it missed.
 """
 
 from __future__ import annotations
@@ -12,13 +16,16 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from pipelines.connectors import read, write
-from pipelines.ledger import write_ledger
+from pipelines.connectors import beside, has_end, read, write
+from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
-from transforms.accounting import CountRecords
 from transforms.counting import CountByValue
+from transforms.lateness import Gate
 from transforms.parsing import parse_text
+from transforms.tallies import CountByWindow
+from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.windows import AllTime
 from transforms.words import DescribeCounts, words_of
 
 
@@ -26,17 +33,28 @@ from transforms.words import DescribeCounts, words_of
 class Options(JobOptions):
     """What to count, and how time is cut."""
 
-    input: str = option("where texts come from: a file, a glob, a directory, or - for standard input")
+    input: str = option("where texts come from: a file, a glob, a directory, watch:DIRECTORY, or - for standard input")
     output: str = option("where counts go: a file, a directory, or - for the console", default="-")
     window: WindowPolicy = option("how time is cut: 10s, 1h/5m, 'day Europe/Paris', all", default=WindowPolicy("10s"))
+    late: str = option("where texts go whose windows were over (default: beside the output)", default="")
     show: bool = option("show the counts on the console, too", default=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "late", self.late or beside(self.output, "late.jsonl"))
+        if not has_end(self.input) and isinstance(self.window.window, AllTime) and not self.window.early:
+            raise ValueError(
+                "one window of all time tells nothing while input goes on, got --window all: use windows with an end, "
+                "such as 10s, or 'all, early every 1000 records'"
+            )
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads texts, splits them into words, and counts the words of each window."""
-    texts = pipeline | "Read" >> read(options.input, parse_text)
+    texts = pipeline | "Read" >> read(options.input, parse_text, stamped=True)
+    gate = texts.records | "Gate" >> Gate(options.window, FromStamps())
     counts = (
-        texts.records
+        gate.in_time
         | "SplitWords" >> beam.FlatMap(words_of)
         | "Window" >> ApplyWindow(options.window)
         | "CountWords" >> CountByValue()
@@ -45,4 +63,11 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     _ = counts | "Write" >> write(options.output)
     if options.show:
         _ = counts | "Show" >> write("-")
-    write_ledger(options, texts, used=texts.records | "CountTexts" >> CountRecords())
+    if not has_end(options.input):  # of what ends, nothing is late
+        write_aside("Late", options.late, gate.late, options.window)
+    tallies = {
+        "read": gate.read,
+        "used": gate.in_time | "CountTexts" >> CountByWindow(options.window.window),
+        "late": gate.late | "CountLate" >> CountByWindow(options.window.window),
+    }
+    write_ledger(options, texts, tallies, options.window)

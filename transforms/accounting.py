@@ -102,21 +102,29 @@ class CountWritten(beam.PTransform):
 class Account(beam.PTransform):
     """Makes one Ledger of named counts: {"read": PCollection[int], "used": …} -> PCollection[Ledger].
 
-    Counts may come in any number of pieces. A ledger that does not balance is logged as an error, on every runner.
+    Counts may come in any number of pieces. A ledger that does not balance is logged as an error, on every runner. Over
+    a stream there is a ledger for each window of `told` in which something was counted, as AccountByWindow has them,
+    and their sum balances.
     """
 
+    def __init__(self, told: WindowPolicy | None = None) -> None:
+        super().__init__()
+        self._told = told or WindowPolicy("all")
+
     def expand(self, counts: Mapping[str, beam.PCollection]) -> beam.PCollection:
+        bounded = _ends_or_is_told(counts, self._told)
         named = [
             collection
-            | f"{name.capitalize()}InAll" >> ForgetTime()
+            | f"{name.capitalize()}InAll" >> (ForgetTime() if bounded else ApplyWindow(self._told))
             | f"Name{name.capitalize()}" >> beam.Map(_in_all, name).with_output_types(Ledger)
             for name, collection in counts.items()
         ]
+        add = beam.CombineGlobally(_AddLedgers())
         return (
             named
             | "Together" >> beam.Flatten()
-            | "Sum" >> beam.CombineGlobally(_AddLedgers())
-            | "Balance" >> beam.Map(_balance).with_output_types(Ledger)
+            | "Sum" >> (add if bounded else add.without_defaults())
+            | "Balance" >> beam.Map(_balance, bounded).with_output_types(Ledger)
         )
 
 
@@ -134,12 +142,7 @@ class AccountByWindow(beam.PTransform):
         self._told = told or WindowPolicy("all")
 
     def expand(self, tallies: Mapping[str, beam.PCollection]) -> beam.PCollection:
-        bounded = all(collection.is_bounded for collection in tallies.values())
-        if not bounded and isinstance(self._told.window, AllTime):
-            raise ValueError(
-                "over a stream a ledger must say when it is told, got no `told` window: "
-                "give one, for example told=WindowPolicy('1m', allowed_lateness='10m')"
-            )
+        bounded = _ends_or_is_told(tallies, self._told)
         named = [
             collection
             | f"{name.capitalize()}Told" >> ApplyWindow(self._told)
@@ -152,6 +155,17 @@ class AccountByWindow(beam.PTransform):
             | "Sum" >> beam.CombinePerKey(_AddLedgers())
             | "Balance" >> beam.Map(_window_ledger, bounded).with_output_types(WindowLedger)
         )
+
+
+def _ends_or_is_told(counted: Mapping[str, beam.PCollection], told: WindowPolicy) -> bool:
+    """Whether what is counted has an end; ValueError where it has none, and nothing says when a ledger is told."""
+    bounded = all(collection.is_bounded for collection in counted.values())
+    if not bounded and isinstance(told.window, AllTime):
+        raise ValueError(
+            "over a stream a ledger must say when it is told, got no `told` window: "
+            "give one, for example told=WindowPolicy('1m', allowed_lateness='10m')"
+        )
+    return bounded
 
 
 class _AddLedgers(beam.CombineFn):
@@ -191,7 +205,7 @@ def _window_ledger(of_window: tuple[tuple[int, int], Ledger], complete: bool) ->
     return WindowLedger(**ledger.counts(), window_start=start, window_end=end)
 
 
-def _balance(ledger: Ledger) -> Ledger:
-    if ledger.missing:
+def _balance(ledger: Ledger, complete: bool) -> Ledger:
+    if complete and ledger.missing:
         _LOGGER.error("the ledger does not balance: %s", ledger)
     return ledger

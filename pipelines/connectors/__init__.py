@@ -26,24 +26,35 @@ from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
 
-__all__ = ["beside", "read", "read_batches", "write"]
+__all__ = ["beside", "has_end", "read", "read_batches", "write"]
+
+_WATCH = "watch:"
 
 
-def read(uri: str, decode: Callable[[Payload], Any], limit: int | None = None) -> beam.PTransform:
+def has_end(uri: str) -> bool:
+    """Whether what is read from an address ends by itself."""
+    return not uri.startswith(_WATCH)
+
+
+def read(
+    uri: str, decode: Callable[[Payload], Any], limit: int | None = None, *, stamped: bool = False
+) -> beam.PTransform:
     """Reads records: `.records` with their event times, `.rejects`, and `.read`, the count of both.
 
     `decode` turns one payload into a record, or raises ValueError to reject it; its return annotation is the type of
-    the collection. With `limit`, reading stops after that many records.
+    the collection. With `limit`, reading stops after that many records. With `stamped`, `.records` are pairs of the
+    watermark that the source told, in microseconds, and a record, for a Gate with FromStamps; input that ends by itself
+    has no watermark, and nothing of it is late.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
     if uri == "-":
-        return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit)
-    if uri.startswith("watch:"):
+        return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
+    if not has_end(uri):
         if limit is not None:
             raise ValueError(f"a limit needs an input with an end, got {uri!r}: leave one of the two out")
-        return watch_files.WatchFiles(uri.removeprefix("watch:"), decode)
-    return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit)
+        return watch_files.WatchFiles(uri.removeprefix(_WATCH), decode, stamped=stamped)
+    return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
 
 
 def read_batches(uri: str, fields: Sequence[Field]) -> beam.PTransform:

@@ -11,7 +11,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from pipelines.connectors.lines import MAX_LINE
 from transforms.formatting import to_json
@@ -33,6 +33,7 @@ class Split:
     start: int = 0
     end: int | None = None
     written: float | None = None  # seconds since 1970; None where what is read is written while it is read
+    stamp: int = MIN_TIMESTAMP.micros  # the watermark that its source tells with it; by default it has none
 
 
 class DecodeRows(beam.DoFn):
@@ -40,13 +41,21 @@ class DecodeRows(beam.DoFn):
 
     Takes lists of splits. Gives records, at their event times or, where they have none, at the time when their source
     was written; `rejects`; and `read`, how many payloads there were. A source that cannot be read any further is one
-    reject. After `limit` records it stops.
+    reject. After `limit` records it stops. `stamped`, records are pairs of their split's watermark and themselves.
     """
 
-    def __init__(self, rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None) -> None:
+    def __init__(
+        self,
+        rows_of: RowsOf,
+        decode: Callable[[Payload], Any],
+        limit: int | None = None,
+        *,
+        stamped: bool = False,
+    ) -> None:
         self._rows_of = rows_of
         self._decode = decode
         self._limit = limit
+        self._stamped = stamped
         self._time_field = event_time_field(record_type_of(decode))
 
     def process(self, splits: list[Split]) -> Iterator[Any]:
@@ -80,9 +89,10 @@ class DecodeRows(beam.DoFn):
     def _at_its_time(self, record: Any, split: Split) -> TimestampedValue:
         """A record without a time of its own came about when its source was written."""
         moment = getattr(record, self._time_field) if self._time_field else None
+        value = (split.stamp, record) if self._stamped else record
         if moment is not None:
-            return TimestampedValue(record, Timestamp(micros=micros(moment)))
-        return TimestampedValue(record, Timestamp(time.time() if split.written is None else split.written))
+            return TimestampedValue(value, Timestamp(micros=micros(moment)))
+        return TimestampedValue(value, Timestamp(time.time() if split.written is None else split.written))
 
     def _outcome(self, payload: Payload, source: str, position: int) -> Any:
         if len(payload) > MAX_LINE and isinstance(payload, bytes):
@@ -95,30 +105,40 @@ class DecodeRows(beam.DoFn):
             return Reject(raw, "Parse", describe(error), source, position)
 
 
+def decoding(
+    rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None, *, stamped: bool = False
+) -> beam.PTransform:
+    """DecodeRows as a step: PCollection[list[Split]] -> `.records`, `.rejects`, `.read`."""
+    rows = DecodeRows(rows_of, decode, limit, stamped=stamped)
+    record: Any = record_type_of(decode)
+    return (
+        beam.ParDo(rows)
+        .with_output_types(tuple[int, record] if stamped else record, rejects=Reject, read=int)
+        .with_outputs("rejects", "read", main="records")
+    )
+
+
 class ReadSplits(beam.PTransform):
     """Decodes the payloads of the splits of a bounded source: `.records`, `.rejects`, `.read`."""
 
     def __init__(
-        self, splits: list[Split], rows_of: RowsOf, decode: Callable[[Payload], Any], limit: int | None = None
+        self,
+        splits: list[Split],
+        rows_of: RowsOf,
+        decode: Callable[[Payload], Any],
+        limit: int | None = None,
+        *,
+        stamped: bool = False,
     ) -> None:
         super().__init__()
         self._splits = splits
-        self._decode = decode
-        self._rows = DecodeRows(rows_of, decode, limit)
+        self._decode = decoding(rows_of, decode, limit, stamped=stamped)
         self._limit = limit
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         # To stop at a limit the splits are read one after the other; otherwise by as many workers as there are.
         work = [self._splits] if self._limit is not None else [[split] for split in self._splits]
-        return (
-            pipeline
-            | "Splits" >> beam.Create(work)
-            | "Spread" >> beam.Reshuffle()
-            | "Decode"
-            >> beam.ParDo(self._rows)
-            .with_output_types(record_type_of(self._decode), rejects=Reject, read=int)
-            .with_outputs("rejects", "read", main="records")
-        )
+        return pipeline | "Splits" >> beam.Create(work) | "Spread" >> beam.Reshuffle() | "Decode" >> self._decode
 
 
 def record_type_of(decode: Callable[[Payload], Any]) -> Any:

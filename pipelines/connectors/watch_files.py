@@ -18,12 +18,16 @@ from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSou
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from pipelines.connectors import draining
-from pipelines.connectors.decoding import DecodeRows, Split, record_type_of
+from pipelines.connectors.decoding import Split, decoding
 from pipelines.connectors.read_files import matches, rows_of
 from transforms.parsing import Payload
-from transforms.schemas import Reject
 
 _POLL = 1.0  # seconds between two looks at the directory
+
+# Runners in this process. DirectRunner is one of them, or a download of Prism: which, it says to nobody.
+_WAIT_FOR_THE_END = frozenset(
+    {"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner", "InteractiveRunner"}
+)
 
 
 class WatchFiles(beam.PTransform):
@@ -31,23 +35,23 @@ class WatchFiles(beam.PTransform):
 
     A record without a time of its own came about when its file was seen. The watermark is the clock, so that a record
     with a time of its own is as late as it is old: windows need that much lateness. Runs on runners that stream
-    (PrismRunner, FlinkRunner), until it is told to drain.
+    (PrismRunner, FlinkRunner), until it is told to drain; raises ValueError on others.
     """
 
-    def __init__(self, directory: str, decode: Callable[[Payload], Any]) -> None:
+    def __init__(self, directory: str, decode: Callable[[Payload], Any], *, stamped: bool = False) -> None:
         super().__init__()
         self._directory = directory.rstrip("/")
-        self._decode = decode
+        self._decode = decoding(rows_of, decode, stamped=stamped)
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
-        return (
-            pipeline
-            | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
-            | "Decode"
-            >> beam.ParDo(DecodeRows(rows_of, self._decode))
-            .with_output_types(record_type_of(self._decode), rejects=Reject, read=int)
-            .with_outputs("rejects", "read", main="records")
-        )
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
+        runner = type(begin.pipeline.runner).__name__
+        if runner in _WAIT_FOR_THE_END:
+            raise ValueError(
+                f"what is watched has no end, and {runner} tells no window before the end: take a runner that streams, "
+                "for example --runner PrismRunner"
+            )
+        watched = begin | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
+        return watched | "Decode" >> self._decode
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ class _Reader(UnboundedReader):
         self._looked = now
         new = sorted(file.path for file in matches(f"{self._path}/") if file.path not in self._seen)
         self._at = max(self._at, now)  # the clock of a machine may be set back, a watermark may not
-        self._waiting = [Split(name, written=self._at) for name in new]
+        stamp = Timestamp(self._at).micros
+        self._waiting = [Split(name, written=self._at, stamp=stamp) for name in new]
 
     def get_current(self) -> list[Split]:
         return self._current

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any, Protocol, Self
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from rich.console import Console
 
+from pipelines.connectors import draining, has_end
 from pipelines.launch.progress import Progress
 from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
@@ -50,8 +52,11 @@ class Job(Protocol):
 def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str], console: Console) -> Ledger | None:
     """Runs a job, shows its report and its ledger, and returns the ledger where it was written to a file.
 
+    A run over input without an end drains when a person ends it, where its workers are in this process: sources end
+    after what is there, every window answers, and the ledger is complete.
+
     Raises UsageError where the graph cannot be built, RunError where the run fails or records are missing, and
-    KeyboardInterrupt, after a line that says what was done, when a person ends it.
+    KeyboardInterrupt, after a line that says what was done, when a person ends what does not drain, or ends it twice.
     """
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
@@ -61,9 +66,12 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
         job.build(pipeline, options)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    with Interruptible() as person, Progress(talk, name) as progress:
+    drain = _Drain(name, talk) if not has_end(options.input) and _works_here(pipeline_options) else None
+    with Interruptible(drain) as person, Progress(talk, name) as progress:
         try:
-            pipeline.run().wait_until_finish()
+            with person.unheard() if drain else nullcontext():  # a runner that it starts must outlive Ctrl-C
+                running = pipeline.run()
+            running.wait_until_finish()
         except BaseException as error:
             if not person.interrupted:
                 raise RunError(_reason(error)) from error
@@ -77,11 +85,34 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
     return _settled(name, options, talk)
 
 
-class Interruptible:
-    """Notices Ctrl-C, which Beam's in-process runner would wrap into an error like any other."""
+def _works_here(options: PipelineOptions) -> bool:
+    """Whether the workers are threads of this process, who hear what it is asked."""
+    place = options.view_as(PortableOptions).environment_type
+    return place == "LOOPBACK" or (not place and options.view_as(StandardOptions).runner == "PrismRunner")
 
-    def __init__(self) -> None:
+
+class _Drain:
+    """Asks sources to end, and says so."""
+
+    def __init__(self, name: str, talk: Console) -> None:
+        self._name, self._talk = name, talk
+        draining.forget()
+
+    def __call__(self) -> None:
+        draining.ask()
+        say = f"{self._name}: counting what is there, then every window answers; Ctrl-C again loses those that are open"
+        self._talk.print(say, highlight=False, soft_wrap=True)
+
+
+class Interruptible:
+    """Notices Ctrl-C, which Beam's in-process runner would wrap into an error like any other.
+
+    With `first`, that is called at the first one, and only the second interrupts.
+    """
+
+    def __init__(self, first: Callable[[], None] | None = None) -> None:
         self.interrupted = False
+        self._first = first
 
     def __enter__(self) -> Self:
         self._in_main_thread = threading.current_thread() is threading.main_thread()  # the only one that gets signals
@@ -93,7 +124,23 @@ class Interruptible:
         if self._in_main_thread:
             signal.signal(signal.SIGINT, self._before)
 
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Ctrl-C does nothing to this process, nor to those that it starts, for as long as they live."""
+        if not self._in_main_thread:
+            yield
+            return
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+
     def _interrupt(self, *_: object) -> None:
+        if self._first:
+            first, self._first = self._first, None
+            first()
+            return
         self.interrupted = True
         raise KeyboardInterrupt
 

@@ -106,3 +106,23 @@ def test_collected_tweets_are_accounted_for_by_interval(tmp_path: Path, interval
     if windows:
         assert sum(of_windows, Ledger()) == Ledger(read=1975, used=1975)
     assert ledger == Ledger(read=2000, used=1975, rejected=25)
+
+
+def test_pieces_that_a_stream_left_in_a_directory_are_summed(tmp_path: Path) -> None:
+    window = '"window_start":"2026-03-01T12:{0}:00Z","window_end":"2026-03-01T12:{0}:10Z"'
+    later, early = window.format("05"), window.format("00")
+    (tmp_path / "b.jsonl").write_text(f'{{"read":3,"late":1}}\n{{{later},"read":2,"used":2}}\n')
+    (tmp_path / "a.jsonl").write_text(f'{{{later},"read":1,"late":1}}\n{{{early},"read":7,"used":6}}\n{{"used":2}}\n')
+    (tmp_path / ".c.tmp").write_text('{"read":')  # not yet complete
+    ledger, windows = read_ledger(f"{tmp_path}/")
+    assert ledger == Ledger(read=3, used=2, late=1)
+    first, second = (
+        (datetime(2026, 3, 1, 12, at, tzinfo=UTC), datetime(2026, 3, 1, 12, at, 10, tzinfo=UTC)) for at in (0, 5)
+    )
+    assert windows == [
+        WindowLedger(read=7, used=6, window_start=first[0], window_end=first[1]),
+        WindowLedger(read=3, used=2, late=1, window_start=second[0], window_end=second[1]),
+    ]
+    assert read_ledger(f"{tmp_path}/none/") == (Ledger(), [])
+    with pytest.raises(FileNotFoundError, match=r"there is no ledger .*none.json"):
+        read_ledger(f"{tmp_path}/none.json")

@@ -83,5 +83,9 @@ def test_rejects_and_ledger_go_beside_the_output() -> None:
     directory = JobOptions(input="in", output="out/tweets/", rejects="bad.jsonl")
     assert directory.rejects == "bad.jsonl"
     assert directory.ledger.startswith("out/tweets.ledger/2")
+    assert directory.ledger.endswith(".json")
+    grows = JobOptions(input="watch:in", output="out/tweets/")
+    assert grows.ledger.startswith("out/tweets.ledger/2")
+    assert grows.ledger.endswith("/")
     console = JobOptions(input="in", output="-")
     assert (console.rejects, console.ledger) == ("stderr:", "stderr:")

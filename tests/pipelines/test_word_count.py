@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import word_count
 from pipelines.launch import run_command
+from pipelines.options import UsageError
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -34,8 +35,9 @@ def test_words_are_counted_in_the_windows_of_their_texts(tmp_path: Path, rows_of
         (f"2026-03-01T12:00:{at:02}Z", f"2026-03-01T12:{(at + 10) // 60:02}:{(at + 10) % 60:02}Z", word): count
         for (at, word), count in expected.items()
     }
-    (ledger,) = rows_of(tmp_path / "counts.ledger.json")
+    ledger, *windows = rows_of(tmp_path / "counts.ledger.json")
     assert (ledger["read"], ledger["used"], ledger["rejected"]) == (32, 30, 2)
+    assert [(window["read"], window["used"]) for window in windows] == [(5, 5)] * 6
 
 
 def test_a_line_without_a_time_came_when_its_file_was_written(
@@ -57,3 +59,8 @@ def test_counts_are_shown_as_well_as_written(tmp_path: Path, capsys: pytest.Capt
     assert '{"window_start":null,"window_end":null,"word":"be","count":2}' in shown
     (part,) = (tmp_path / "counts").iterdir()
     assert sorted(part.read_text().splitlines()) == sorted(shown)
+
+
+def test_over_a_stream_one_window_of_all_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tells nothing while input goes on, got --window all: use windows with"):
+        run("--input", f"watch:{tmp_path}", "--output", f"{tmp_path}/counts/", "--window", "all")

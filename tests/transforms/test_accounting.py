@@ -8,15 +8,22 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import FastPrimitivesCoder
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import TimestampedValue
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.accounting import Account, AccountByWindow, CountRecords, CountWritten, Ledger, WindowLedger
 from transforms.schemas import WrittenFile
 from transforms.tallies import Tally
-from transforms.windowing import ApplyWindow, WindowPolicy
+from transforms.windowing import ApplyWindow, ForgetTime, WindowPolicy
+
+NOON = 1_000_020  # the beginning of a minute
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=6, max_size=6))
@@ -81,3 +88,26 @@ def test_over_a_stream_a_ledger_must_say_when_it_is_told() -> None:
     stream = beam.Pipeline(runner="FnApiRunner") | TestStream()
     with pytest.raises(ValueError, match="must say when it is told, got no `told` window: give one, for example told="):
         _ = {"read": stream} | AccountByWindow()
+    with pytest.raises(ValueError, match="must say when it is told, got no `told` window: give one"):
+        _ = {"read": stream} | "InAll" >> Account()
+
+
+def test_over_a_stream_a_ledger_comes_in_pieces_that_sum_to_it() -> None:
+    arrivals = TestStream(coder=FastPrimitivesCoder())
+    for start in (NOON, NOON + 60):
+        arrivals = arrivals.add_elements([TimestampedValue((name, 3), start + 1) for name in ("read", "used")])
+        arrivals = arrivals.advance_watermark_to(start + 30)
+        arrivals = arrivals.add_elements([TimestampedValue(("read", 1), start + 31)]).advance_watermark_to(start + 60)
+        arrivals = arrivals.add_elements([TimestampedValue(("late", 1), start + 59)])  # told after its minute
+    arrivals = arrivals.advance_watermark_to(NOON + 1000).advance_watermark_to_infinity()
+    with TestPipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"])) as pipeline:
+        told = pipeline | arrivals
+        counts = {
+            name: told
+            | f"Is {name}" >> beam.Filter(lambda count, name: count[0] == name, name)
+            | f"How many {name}" >> beam.Values()
+            for name in ("read", "used", "late")
+        }
+        ledgers = counts | Account(WindowPolicy("1m", allowed_lateness="1m")) | ForgetTime()
+        on_time, late = Ledger(read=4, used=3), Ledger(late=1)
+        assert_that(ledgers, equal_to([on_time, late, on_time, late]))

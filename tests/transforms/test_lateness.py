@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,6 +31,7 @@ from hypothesis import strategies as some
 
 from transforms.accounting import AccountByWindow, WindowLedger
 from transforms.columnar import MeasureBatches
+from transforms.deduplication import DeduplicateApproximately
 from transforms.exact import count
 from transforms.lateness import Gate
 from transforms.measures import Measure
@@ -493,3 +495,55 @@ def test_a_gate_that_cannot_be_is_refused_with_advice(in_process: Any) -> None:
     ):
         with pytest.raises(ValueError, match=error), in_process() as pipeline:
             _ = pipeline | beam.Create([wrong]) | Gate(policy, FromData(1), event_time="at")
+
+
+def test_redelivered_records_count_once_whether_they_come_in_time_or_late() -> None:
+    """One of five is delivered three times, and deliveries are shuffled within a minute."""
+    chance = random.Random(2)
+    deliveries = []
+    for number in range(2000):
+        record = number, BASE + round(chance.uniform(0, 120), 3)
+        copies = 3 if chance.random() < 0.2 else 1
+        deliveries += [(record[1] + chance.uniform(0, 60), record) for _ in range(copies)]
+    deliveries.sort()
+    script: Script = []
+    for second in range(0, 180, 5):
+        script += [[record for at, record in deliveries if BASE + second <= at < BASE + second + 5], BASE + second]
+    policy = WindowPolicy("10s", allowed_lateness=30)
+    expected = Counter[str]()
+    panes = Counter[tuple[float, float]]()
+    seen: set[Record] = set()
+    watermark = -inf
+    for event in script:
+        if not isinstance(event, list):
+            watermark = event
+            continue
+        for record in event:
+            start, end = windows_of("10s", record[1])[-1]
+            fate = "late" if end + 30 <= watermark else "duplicate" if record in seen else "used"
+            expected.update(["read", fate])
+            if fate == "used":
+                seen.add(record)
+                panes[start, end] += 1
+    assert min(expected.values()) > 100
+
+    KEPT.clear()
+    with in_stream() as pipeline:
+        gate = pipeline | stream(script) | Gate(policy, FromStamps())
+        distinct = (
+            gate.in_time | ApplyWindow(policy) | DeduplicateApproximately(2000, 1e-9, key=itemgetter(0), shards=1)
+        )
+        tallies = {"read": gate.read, "late": gate.late | "Late" >> CountByWindow(policy.window)}
+        for name, collection in {"used": distinct.fresh, "duplicate": distinct.repeated}.items():
+            tallies[name] = collection | name >> CountByWindow(policy.window)
+        ledgers = tallies | AccountByWindow(WindowPolicy("1h", allowed_lateness=30))
+        _ = ledgers | "Keep ledgers" >> beam.Map(keep, "ledger")
+        _ = distinct.fresh | "Keep fresh" >> beam.Map(keep, "fresh")
+    assert Counter(KEPT[("fresh",)]) == Counter(seen)  # none lost, none twice
+    total = Counter[str]()
+    used = Counter[tuple[float, float]]()
+    for ledger in KEPT[("ledger",)]:
+        total.update(ledger.counts())
+        used[seconds(ledger.window_start), seconds(ledger.window_end)] += ledger.used
+    assert +total == expected
+    assert +used == panes

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 from pipelines.connectors import read, read_files, write
 from transforms.parsing import Payload, parse_line, parse_tweet
@@ -80,6 +81,14 @@ def test_records_carry_their_event_time(in_process: Any, tmp_path: Path) -> None
         assert_that(
             read_all(pipeline, tmp_path / "a.jsonl").records | beam.Map(stamped), equal_to([("1", 1404172869790000)])
         )
+
+
+def test_of_what_ends_no_watermark_is_told(in_process: Any, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("to be\nor not\n")
+    with in_process() as pipeline:
+        stamped = read_all(pipeline, tmp_path / "in.txt", parse_line, stamped=True).records
+        assert stamped.element_type == beam.typehints.Tuple[int, str]
+        assert_that(stamped, equal_to([(MIN_TIMESTAMP.micros, line) for line in ("to be", "or not")]))
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipelines.connectors import draining
+from pipelines.connectors import draining, read
 from pipelines.connectors.watch_files import _Directory, _Reader, _Seen
+from transforms.parsing import parse_text
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,7 @@ def test_the_watermark_follows_the_clock_and_never_goes_back(tmp_path: Path) -> 
     (tmp_path / "a.txt").touch()
     assert names(reader) == ["a.txt"]
     assert reader.get_current_timestamp() == reader.get_watermark() == Timestamp(1_000_010)
+    assert reader.get_current()[0].stamp == 1_000_010_000_000  # which is what a gate takes for the watermark
     clock.now -= 5
     assert names(reader) == []
     assert reader.get_watermark() == Timestamp(1_000_010)
@@ -82,3 +85,14 @@ def test_a_source_that_drains_ends_after_the_last_file(tmp_path: Path) -> None:
     assert reader.get_watermark() < MAX_TIMESTAMP
     assert not reader.advance()
     assert reader.get_watermark() == MAX_TIMESTAMP
+
+
+@pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"])
+def test_runners_that_wait_for_the_end_are_refused(tmp_path: Path, runner: str) -> None:
+    with pytest.raises(ValueError, match=r"has no end, and \w+ tells no window before .* --runner PrismRunner"):
+        _ = beam.Pipeline(runner=runner) | read(f"watch:{tmp_path}", parse_text)
+
+
+def test_a_limit_needs_an_end() -> None:
+    with pytest.raises(ValueError, match="a limit needs an input with an end, got 'watch:in/'"):
+        read("watch:in/", parse_text, limit=3)

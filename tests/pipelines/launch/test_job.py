@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +12,12 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipelines import launch
 from pipelines.connectors import read, write
+from pipelines.launch.job import Interruptible, _works_here
 from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, UsageError
 from transforms.accounting import CountWritten
@@ -78,3 +83,42 @@ def test_a_runner_may_be_named_and_is_in_this_process_otherwise(options: JobOpti
 
     launch.run("copy", SimpleNamespace(build=build), options, [], Console())
     assert seen.runner == "FnApiRunner"
+
+
+def test_the_first_ctrl_c_drains_where_something_drains_and_the_second_interrupts() -> None:
+    asked: list[str] = []
+    with Interruptible(lambda: asked.append("drain")) as person:
+        signal.raise_signal(signal.SIGINT)
+        assert asked == ["drain"]
+        assert not person.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert person.interrupted
+    with Interruptible() as person, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert asked == ["drain"]
+
+
+def test_what_a_run_starts_does_not_hear_ctrl_c() -> None:
+    asked: list[str] = []
+    ask = "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    with Interruptible(lambda: asked.append("drain")) as person:
+        with person.unheard():
+            signal.raise_signal(signal.SIGINT)
+            told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+        assert (told, asked) == ("True\n", [])
+        signal.raise_signal(signal.SIGINT)
+    assert asked == ["drain"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "here"),
+    [
+        ("--runner=PrismRunner", True),
+        ("--runner=PrismRunner --environment_type=DOCKER", False),
+        ("--runner=FlinkRunner", False),
+        ("--runner=FlinkRunner --environment_type=LOOPBACK", True),
+    ],
+)
+def test_only_workers_of_this_process_hear_that_they_should_drain(flags: str, here: bool) -> None:
+    assert _works_here(PipelineOptions(flags.split())) is here
