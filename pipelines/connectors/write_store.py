@@ -16,8 +16,9 @@ _TOGETHER = 10_000  # leaves that are written at once
 class WriteStore(beam.PTransform):
     """Keeps each key's sketches as a leaf of its window: PCollection[tuple[Key, dict[str, Sketch]]].
 
-    Must follow the aggregation, with accumulating panes. One of the sketches must be `count`, a Count of all records. Written again the same leaves change nothing; what counts fewer
-    records than the leaf in its place is left out, unless it is to `rebuild`.
+    Must follow the aggregation, with accumulating panes. One of the sketches must be `count`, a Count of all records.
+    Leaves that are written again change nothing; what counts fewer records than the leaf in its place is left out,
+    unless it is to `rebuild`.
     """
 
     def __init__(self, uri: str, contribution: str, *, rebuild: bool = False) -> None:
