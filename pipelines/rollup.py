@@ -19,7 +19,7 @@ import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.connectors import beside, read_batches
+from pipelines.connectors import read_batches
 from pipelines.connectors.write_store import WriteStore
 from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
@@ -42,7 +42,7 @@ class Options(JobOptions):
     """What to measure, by what, and where to keep it."""
 
     input: str = option("where events come from: a file, a glob, a directory")
-    output: str = option("where rejects and the ledger go (default: beside the store)", default="")
+    output: str = option("what rejects and ledgers are beside (default: the store)", default="")
     event_time: str = option("the field that holds the event time")
     by: str = option("the fields that make a key, as lang,device:integer", default="")
     measure: tuple[str, ...] = option("what to measure, as distinct:user@0.01; given once for each", default=())
@@ -58,7 +58,7 @@ class Options(JobOptions):
             )
         made = hashlib.blake2b(self.input.encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "contribution", self.contribution or made)
-        object.__setattr__(self, "output", self.output or beside(self.store, "jsonl"))
+        object.__setattr__(self, "output", self.output or ("rollup" if "://" in self.store else self.store))
         super().__post_init__()
 
     @property
