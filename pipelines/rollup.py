@@ -3,7 +3,8 @@
     python -m pipelines rollup --input sample:tweets.jsonl --event-time created_at --by lang --measure distinct:user
     --measure top:hashtags=20 --window 1m --store rollups.db
 
-Events are rows of Parquet or Avro, or JSON objects; a field of a field is named user.id, each item of a list counts.
+Events are rows of Parquet or Avro, JSON objects, or lines of an access log (host, user, time, method, path, status,
+bytes, referrer, agent); a field of a field is named user.id, each item of a list counts.
 Keys are text unless they say otherwise: --by lang,device:integer. Measures: count, sum:bytes, mean:bytes, min:bytes,
 max:bytes, distinct:user@0.02, top:page=20, quantiles:latency=0.5,0.99, loghist:latency=0.5,0.99, where after @ stands
 the error. The same run again changes nothing; other input adds to what is there.

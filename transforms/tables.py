@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.access_logs import parse_access
 from transforms.parsing import Payload, parse_time
 
 Kind: TypeAlias = Literal["time", "text", "integer", "real", "boolean", "number", "any"]
@@ -36,11 +37,13 @@ class Field:
 
 
 def parse_row(payload: Payload) -> Mapping[str, Any]:
-    """A row of a container, or a JSON object of a line.
+    """A row of a container, a JSON object of a line, or any other line as one of an access log.
 
     >>> parse_row(b'{"user": {"id": 7}}')
     {'user': {'id': 7}}
     """
+    if isinstance(payload, bytes) and not payload.lstrip().startswith((b"{", b"[")):
+        return parse_access(payload.decode("utf-8"))
     row = orjson.loads(payload) if isinstance(payload, bytes) else payload
     if not isinstance(row, Mapping):
         raise ValueError(f"expected a JSON object, got {type(row).__name__}")

@@ -168,3 +168,24 @@ def test_a_store_of_other_measures_is_refused(tmp_path: Path) -> None:
     roll_up(path, tmp_path / "store.db")
     with pytest.raises(UsageError, match="the store has the measures"):
         roll_up(path, tmp_path / "store.db", measure=("distinct:user",))
+
+
+def test_an_access_log_is_measured_by_its_fields(tmp_path: Path) -> None:
+    line = '{host} - - [01/Mar/2026:13:00:{second:02} +0100] "GET {path} HTTP/1.1" {status} {bytes} "-" "curl/8.0"\n'
+    asked = [("10.0.0.1", 5, "/a?x=1", 200, 10), ("10.0.0.2", 6, "/a", 200, 30), ("10.0.0.1", 15, "/b", 404, "-")]
+    path = tmp_path / "access.log"
+    names = ("host", "second", "path", "status", "bytes")
+    path.write_text("".join(line.format(**dict(zip(names, row, strict=True))) for row in asked) + "nonsense\n")
+    measure = ("distinct:host", "top:path=2", "sum:bytes")
+    ledger = roll_up(path, tmp_path / "store.db", event_time="time", by="status:integer", measure=measure)
+    assert (ledger.read, ledger.used, ledger.rejected) == (4, 3, 1)
+    with Store(str(tmp_path / "store.db")) as store:
+        first, second = store.query(by=("status",))
+    assert first.as_json() == {
+        "status": 200, "from": "2026-03-01T12:00:00Z", "to": "2026-03-01T12:00:20Z",
+        "count": 2,
+        "distinct:host": {"value": 2.0, "low": 2.0, "high": 2.0},
+        "top:path": [{"item": "/a", "count": 2.0, "low": 2.0, "high": 2.0}],
+        "sum:bytes": 40,
+    }  # fmt: skip
+    assert (second.group["status"], second.values["count"]) == (404, 1)
