@@ -15,6 +15,7 @@ from typing import Any
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(rf"(\S+) \S+ (.+?) \[([^\]]+)\] {_QUOTED} (\d{{3}}|-) (\d+|-)(?: {_QUOTED} {_QUOTED})?")
 _TIME = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+# In English, whatever the locale.
 _MONTHS = [
     "Jan",
     "Feb",
