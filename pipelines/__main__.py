@@ -12,7 +12,15 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-PIPELINES = ("word_count", "classify_tweets", "collect_tweets", "examine_tweets", "train_language", "filter_language")
+PIPELINES = (
+    "word_count",
+    "rollup",
+    "classify_tweets",
+    "collect_tweets",
+    "examine_tweets",
+    "train_language",
+    "filter_language",
+)
 
 USAGE = 2  # the exit codes of a shell: what was asked for cannot be,
 FAILED = 1  # the run failed,

@@ -45,8 +45,9 @@ class Options:
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in given:
                 raise UsageError(f"{_flag(field.name)} must be given: {field.metadata['help']}")
+        several = {name: tuple(value) for name, value in vars(given).items() if isinstance(value, list)}
         try:
-            return cls(**vars(given)), others
+            return cls(**{**vars(given), **several}), others
         except ValueError as error:
             raise UsageError(str(error)) from error
 
@@ -93,11 +94,14 @@ def _parser_of(options: type[Options], program: str, description: str) -> argpar
     for field in dataclasses.fields(options):
         flag, hint = _flag(field.name), hints[field.name]
         help_text = field.metadata["help"]
-        if field.default not in (dataclasses.MISSING, None, "", False):
+        if field.default not in (dataclasses.MISSING, None, "", False, ()):
             help_text += f" (default: {field.default})"
         shared = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
         if hint is bool:
             parser.add_argument(flag, action="store_true", **shared)
+        elif typing.get_origin(hint) is tuple:  # given once for each of several values
+            convert = _converter(flag, typing.get_args(hint)[0])
+            parser.add_argument(flag, type=convert, action="append", metavar=field.name.upper(), **shared)
         else:
             metavar = "|".join(typing.get_args(hint)) if _is_choice(hint) else field.name.upper()
             parser.add_argument(flag, type=_converter(flag, hint), metavar=metavar, **shared)

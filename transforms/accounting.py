@@ -13,6 +13,7 @@ from functools import reduce
 from operator import add
 
 import apache_beam as beam
+import pyarrow as pa
 
 from transforms.schemas import RecordCoder, WrittenFile, register
 from transforms.tallies import Tally, bound_of
@@ -77,6 +78,18 @@ class CountRecords(beam.PTransform):
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         return records | ForgetTime() | "Count" >> beam.combiners.Count.Globally()
+
+
+class CountRows(beam.PTransform):
+    """How many rows record batches hold, for Account: PCollection[RecordBatch] -> PCollection[int]."""
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        return batches | "Rows" >> beam.Map(_rows).with_output_types(int)
+
+
+def _rows(batch: pa.RecordBatch) -> int:
+    rows: int = batch.num_rows
+    return rows
 
 
 class CountWritten(beam.PTransform):

@@ -12,7 +12,7 @@ Each system has a file of its own here; a new one adds a line to `read` or `writ
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -21,10 +21,12 @@ import apache_beam as beam
 from pipelines.connectors import read_files, standard_streams, watch_files
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.formats import suffix_of
+from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
+from transforms.tables import Field
 
-__all__ = ["beside", "has_end", "read", "write"]
+__all__ = ["beside", "has_end", "read", "read_batches", "write"]
 
 _WATCH = "watch:"
 
@@ -52,10 +54,20 @@ def read(
         if limit is not None:
             raise ValueError(f"a limit needs an input with an end, got {uri!r}: leave one of the two out")
         return watch_files.WatchFiles(uri.removeprefix(_WATCH), decode, stamped=stamped)
+    return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
+
+
+def read_batches(uri: str, fields: Sequence[Field]) -> beam.PTransform:
+    """Reads the columns of `fields` out of files, as Arrow batches: `.records`, `.rejects`, and `.read`, in rows."""
+    return ReadBatches(_file_uri(uri), fields)
+
+
+def _file_uri(uri: str) -> str:
+    """The address of files, samples in their place; ValueError where it is none, or its file system is missing."""
     if uri.startswith("sample:"):
-        uri = str(resources.files("pipelines") / "samples" / uri.removeprefix("sample:"))
+        return str(resources.files("pipelines") / "samples" / uri.removeprefix("sample:"))
     _require_file_system(uri)
-    return ReadSplits(read_files.find_splits(uri), read_files.rows_of, decode, limit, stamped=stamped)
+    return uri
 
 
 def write(uri: str, suffix: str = ".jsonl", shards: int = 1) -> beam.PTransform:

@@ -1,0 +1,98 @@
+"""Reads Arrow batches of some columns out of any files: Parquet as it lies there, everything else row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import TaggedOutput
+
+from pipelines.connectors import read_files
+from pipelines.connectors.decoding import DecodeRows, Split, describe
+from pipelines.connectors.formats import suffix_of
+from transforms.formatting import to_json
+from transforms.parsing import Payload
+from transforms.progress import advance
+from transforms.schemas import Reject
+from transforms.tables import Field, batch_of, columns_of, parse_row, values_of
+
+_ROWS = 65_536
+_ROWS_DECODED = 10_000  # that become a batch together
+
+
+class ReadBatches(beam.PTransform):
+    """Batches of the columns of `fields`: `.records`, `.rejects`, `.read`, as `read` gives them of records.
+
+    A row that does not fit is a reject. Of Parquet a whole file whose columns do not fit is one.
+    """
+
+    def __init__(self, uri: str, fields: Sequence[Field]) -> None:
+        super().__init__()
+        self._splits = read_files.find_splits(uri)
+        self._fields = list(fields)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+        return (
+            pipeline
+            | "Splits" >> beam.Create(self._splits)
+            | "Spread" >> beam.Reshuffle()
+            | "ReadBatches"
+            >> beam.ParDo(_ReadBatches(self._fields))
+            .with_output_types(pa.RecordBatch, rejects=Reject, read=int)
+            .with_outputs("rejects", "read", main="records")
+        )
+
+
+class _ReadBatches(beam.DoFn):
+    def __init__(self, fields: list[Field]) -> None:
+        self._fields = fields
+
+    def setup(self) -> None:
+        def decode(payload: Payload) -> tuple[Any, ...]:
+            return values_of(parse_row(payload), self._fields)
+
+        self._rows = DecodeRows(read_files.rows_of, decode)
+
+    def process(self, split: Split) -> Iterator[Any]:
+        return self._parquet(split) if suffix_of(split.source) == ".parquet" else self._row_by_row(split)
+
+    def _row_by_row(self, split: Split) -> Iterator[Any]:
+        rows: list[tuple[Any, ...]] = []
+        for outcome in self._rows.process([split]):
+            if isinstance(outcome, TaggedOutput):
+                yield outcome
+                continue
+            rows.append(outcome.value)
+            if len(rows) == _ROWS_DECODED:
+                yield batch_of(rows, self._fields)
+                rows = []
+        if rows:
+            yield batch_of(rows, self._fields)
+
+    def _parquet(self, split: Split) -> Iterator[Any]:
+        position = read = 0
+        try:
+            with FileSystems.open(split.source, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+                file = pq.ParquetFile(stream)
+                needed = {name for field in self._fields for name in (field.path, field.path.split(".")[0])}
+                columns = [name for name in file.schema_arrow.names if name in needed]
+                for batch in file.iter_batches(_ROWS, columns=columns):
+                    kept, left_out = columns_of(batch, self._fields)
+                    yield kept
+                    for row in left_out:
+                        raw = to_json(batch.slice(row, 1).to_pylist()[0])
+                        problem = "a row must have a time, and this one has none"
+                        yield TaggedOutput("rejects", Reject(raw, "Read", problem, split.source, position + row))
+                    position += batch.num_rows
+                    read += batch.num_rows
+                    advance("Read", batch.num_rows)
+        except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
+            problem = f"cannot be read beyond this point: {describe(error)}"
+            yield TaggedOutput("rejects", Reject(b"", "Read", problem, split.source, position))
+            read += 1
+        yield TaggedOutput("read", read)

@@ -1,0 +1,62 @@
+"""Writes sketches of windows into a store of rollups, a transaction for each bundle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
+
+from rollups import Leaf, Store
+from transforms.windowing import window_bounds
+
+_TOGETHER = 10_000  # leaves that are written at once
+
+
+class WriteStore(beam.PTransform):
+    """Keeps each key's sketches as a leaf of its window: PCollection[tuple[Key, dict[str, Sketch]]].
+
+    Must follow the aggregation, with accumulating panes. One of the sketches must be `count`, a Count of all records.
+    Leaves that are written again change nothing; what counts fewer records than the leaf in its place is left out,
+    unless it is to `rebuild`.
+    """
+
+    def __init__(self, uri: str, contribution: str, *, rebuild: bool = False) -> None:
+        super().__init__()
+        self._write = _WriteLeaves(uri, contribution, rebuild=rebuild)
+
+    def expand(self, sketches: beam.PCollection) -> beam.PCollection:
+        return sketches | "WriteLeaves" >> beam.ParDo(self._write)
+
+
+class _WriteLeaves(beam.DoFn):
+    def __init__(self, uri: str, contribution: str, *, rebuild: bool) -> None:
+        self._uri, self._contribution, self._rebuild = uri, contribution, rebuild
+
+    def setup(self) -> None:
+        self._store = Store(self._uri)
+
+    def start_bundle(self) -> None:
+        self._leaves: list[Leaf] = []
+
+    def process(
+        self,
+        answer: tuple[tuple[Any, ...], dict[str, Any]],
+        window: Any = beam.DoFn.WindowParam,
+        pane: PaneInfo = beam.DoFn.PaneInfoParam,
+    ) -> None:
+        key, sketches = answer
+        start, _ = window_bounds(window)
+        if start is None:
+            raise ValueError("what is kept are windows, got one that never ends: use windows of one size")
+        closed = pane.timing != PaneInfoTiming.EARLY
+        self._leaves.append(Leaf(start.micros, key, sketches["count"].count, sketches, closed))
+        if len(self._leaves) >= _TOGETHER:
+            self.finish_bundle()
+
+    def finish_bundle(self) -> None:
+        self._store.write(self._contribution, self._leaves, rebuild=self._rebuild)
+        self._leaves = []
+
+    def teardown(self) -> None:
+        self._store.close()

@@ -1,0 +1,118 @@
+"""SQLite and PostgreSQL behind one small interface: statements with `?`, and transactions that exclude each other."""
+
+from __future__ import annotations
+
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+_PATIENCE = 30.0  # seconds that a writer waits for others
+
+
+class Database(ABC):
+    """An open database."""
+
+    BYTES: str  # the type of a column of bytes
+    REAL: str
+
+    @abstractmethod
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        """The rows that a statement gives; what it changes belongs to the transaction that is open."""
+
+    @abstractmethod
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """The same statement for each of several rows of values."""
+
+    @abstractmethod
+    def writing(self) -> Any:
+        """A context: one transaction, all of it or nothing, while nobody else writes."""
+
+    @abstractmethod
+    def has_tables(self) -> bool:
+        """Whether there is a table in it that is ours."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of it."""
+
+
+def connect(uri: str, *, create: bool = False) -> Database:
+    """Opens a database: a file for SQLite, or postgresql://user@host/name.
+
+    A password is PostgreSQL's own affair (PGPASSWORD, ~/.pgpass): do not put it into the address. Raises
+    FileNotFoundError where there is no such file and none is to be made.
+    """
+    if uri.startswith(("postgresql://", "postgres://")):
+        return _Postgres(uri)
+    path = Path(uri.removeprefix("sqlite:"))
+    if not create and not path.exists():
+        raise FileNotFoundError(f"there must be a store at {path}, and there is none: write one with rollup first")
+    return _SQLite(path)
+
+
+class _SQLite(Database):
+    BYTES, REAL = "BLOB", "REAL"
+
+    def __init__(self, path: Path) -> None:
+        # Threads take turns: each statement is one call.
+        self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+        self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        return self._connection.execute(statement, values).fetchall()
+
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def has_tables(self) -> bool:
+        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'passport'"))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Postgres(Database):
+    BYTES, REAL = "BYTEA", "DOUBLE PRECISION"
+
+    def __init__(self, uri: str) -> None:
+        try:
+            import psycopg  # noqa: PLC0415  an extra
+        except ImportError as error:
+            raise ImportError("a store in PostgreSQL needs psycopg: pip install 'streamsketch[postgres]'") from error
+        self._connection = psycopg.connect(uri, autocommit=True)
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        cursor = self._connection.execute(statement.replace("?", "%s"), values)
+        return cursor.fetchall() if cursor.description else []
+
+    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.executemany(statement.replace("?", "%s"), rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._connection.transaction():
+            self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('streamsketch rollups'))")
+            yield
+
+    def has_tables(self) -> bool:
+        return self.execute("SELECT to_regclass('passport') IS NOT NULL")[0][0]  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,162 @@
+"""Any range of time, by any of the keys: answers merged from a few stored sketches, with their errors."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from rollups.nodes import Reading, sketches_of, stale_spans
+from rollups.schema import StoreError, quoted
+from rollups.tree import cover
+from rollups.written import as_json
+from transforms.sketches import Sketch
+
+if TYPE_CHECKING:
+    from rollups.store import Store
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known about one group of keys from `start` to before `end`."""
+
+    group: Mapping[str, Any]
+    start: datetime
+    end: datetime
+    sketches: Mapping[str, Sketch]  # by measure; merge them with others, ask them something else
+    values: Mapping[str, Any]  # what the question of each measure answers: a number, an Estimate, a list, …
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object: the group's keys, from, to, and a member for each measure."""
+        bounds = {"from": rfc3339(self.start), "to": rfc3339(self.end)}
+        return {**self.group, **bounds, **{name: as_json(value) for name, value in self.values.items()}}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers to a query, in order of time and group."""
+
+    rows: list[Answer]
+    reads: int  # how many stored sketches were read
+    damaged: list[str] = field(default_factory=list)  # rows that cannot be read; groups that need them are left out
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_arrow(self) -> pa.Table:
+        """A table: a column for each key, `from`, `to`, and one for each measure as `Answer.as_json` has it."""
+        rows = [{**answer.as_json(), "from": answer.start, "to": answer.end} for answer in self.rows]
+        return pa.Table.from_pylist(rows)
+
+
+def query(
+    store: Store,
+    *,
+    measures: Sequence[str] | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    by: Sequence[str] = (),
+    where: Mapping[str, Any] | None = None,
+    step: timedelta | None = None,
+) -> Answers:
+    """Answers for each group of the key columns `by`, over [start, end) or for each `step` of it.
+
+    All measures unless some are named; all time that is stored unless `start` or `end` are given. `where` keeps the
+    keys that have these values. Groups of which nothing came are left out; without `by` there is one group, always.
+    A range of n windows takes at most some 2 log2(n) sketches for each key and contribution.
+
+    Raises StoreError for measures or keys that are not stored, ValueError for bounds that are not those of windows.
+    """
+    names = list(store.measures if measures is None else measures)
+    _require_known("measures", names, store.measures)
+    _require_known("keys", [*by, *(where or {})], store.by)
+    groups = _groups(store, by, where or {})
+    selected = None if len(groups) == store.key_count() else groups.keys()
+    bounds = store.bounds()
+    if bounds is None:
+        return Answers([], 0)
+    first = bounds[0] if start is None else _place(start, store.window)
+    last = bounds[1] if end is None else _place(end, store.window)
+    stride = max(last - first, 1) if step is None else _stride(step, store.window)
+    stale, rows, reads, damaged = stale_spans(store.database), list[Answer](), 0, list[str]()
+    for begin in range(first, last, stride):
+        stop = min(begin + stride, last)
+        inside = max(begin, bounds[0]), min(stop, bounds[1])
+        reading, merged = Reading(), defaultdict[tuple[Any, ...], dict[str, Sketch]](dict)
+        for span in cover(*inside, top=store.top, usable=lambda span: span not in stale):
+            for name in names:
+                number = store.number_of(name)
+                for key, sketch in sketches_of(store.database, number, span, selected, reading):
+                    of_group = merged[groups[key]]
+                    if name in of_group:
+                        of_group[name].merge(sketch)
+                    else:
+                        of_group[name] = sketch
+        if not by:
+            merged[()]  # one group, always
+        for group in sorted(merged, key=_order):
+            if any(groups[key] == group for key in reading.damaged):
+                continue
+            sketches = {name: merged[group].get(name) or store.measures[name].empty.copy() for name in names}
+            values = {name: store.measures[name].question(sketch) for name, sketch in sketches.items()}
+            when = _EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO
+            rows.append(Answer(dict(zip(by, group, strict=True)), *when, sketches, values))
+        reads += reading.sketches
+        damaged += [problem for of_key in reading.damaged.values() for problem in of_key]
+    return Answers(rows, reads, damaged)
+
+
+def _groups(store: Store, by: Sequence[str], where: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
+    """The numbers of the keys that are asked for, and the group of each."""
+    columns = "".join(f", {quoted(name)}" for name in by)
+    tests = " AND ".join(f"{quoted(name)} {'IS NULL' if value is None else '= ?'}" for name, value in where.items())
+    values = [value for value in where.values() if value is not None]
+    statement = f"SELECT key{columns} FROM keys{' WHERE ' + tests if tests else ''}"  # noqa: S608  names are quoted
+    rows = store.database.execute(statement, values)
+    return {key: tuple(group) for key, *group in rows}
+
+
+def _order(group: tuple[Any, ...]) -> tuple[tuple[bool, str, Any], ...]:
+    """Nulls first, then each type by itself."""
+    return tuple((value is not None, type(value).__name__, value if value is not None else 0) for value in group)
+
+
+def _require_known(what: str, names: Sequence[str], known: Collection[str]) -> None:
+    if unknown := [name for name in names if name not in known]:
+        raise StoreError(f"the store has the {what} {', '.join(known) or 'none'}, got {', '.join(unknown)}")
+
+
+def _place(moment: datetime, window: int) -> int:
+    if moment.tzinfo is None:
+        raise ValueError(f"a moment must have a zone, got {moment.isoformat()}: for example datetime(…, tzinfo=UTC)")
+    place, odd = divmod((moment - _EPOCH) // _MICRO, window)
+    if odd:
+        near = (rfc3339(_EPOCH + n * window * _MICRO) for n in (place, place + 1))
+        raise ValueError(f"a range must begin and end with windows, got {rfc3339(moment)}: use {' or '.join(near)}")
+    return place
+
+
+def _stride(step: timedelta, window: int) -> int:
+    stride, odd = divmod(step // _MICRO, window)
+    if odd or stride < 1:
+        raise ValueError(f"a step must be a multiple of windows of {window * _MICRO}, got {step}")
+    return stride
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment in UTC as JSON has it.
+
+    >>> rfc3339(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    '2026-03-01T12:00:00Z'
+    """
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,250 @@
+"""A store of rollups: sketches of windows by key, written in any order and any number of times, never doubled.
+
+A leaf is what one contribution (such as a set of input files) knows of one window and key. Writing a leaf again
+replaces it if it counts at least as many records as before, so that a run can be repeated, resumed, or add late ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeAlias
+
+from rollups.databases import Database, connect
+from rollups.nodes import make_nodes, mark_stale
+from rollups.query import Answers, query
+from rollups.schema import KEY_TYPES, VERSION, StoreError, create_tables, quoted, read_passport, write_passport
+from rollups.tree import above, height
+from rollups.written import answer_columns
+from transforms.sketches import Question, Sketch, load
+
+Key: TypeAlias = tuple[Any, ...]
+
+
+class StoredMeasure(NamedTuple):
+    """What is kept of a measure: a sketch of its kind to which nothing was added, and the question asked of it."""
+
+    empty: Sketch
+    question: Question
+
+
+class Leaf(NamedTuple):
+    """What a contribution knows of a window and key."""
+
+    start: int  # of the window, microseconds since 1970
+    key: Key  # the values of the key columns
+    records: int
+    sketches: Mapping[str, Sketch]  # by measure
+    closed: bool = True  # whether the window is over, though late records may still correct it
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write has changed."""
+
+    leaves: int  # new, or replaced by others
+    unchanged: int  # were there already, with the same bytes
+    refused: int  # count fewer records than what is there
+
+
+class Store:
+    """An open store: `Store("rollups.db")`, or `Store("postgresql://user@host/name")`.
+
+    Usable as a context, which closes it. Raises FileNotFoundError or StoreError where there is none: `Store.create`
+    makes one.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.database: Database = connect(uri)
+        passport = read_passport(self.database)
+        self.window: int = passport["window"]  # microseconds
+        self.by: dict[str, str] = passport["by"]
+        self.measures: dict[str, StoredMeasure] = {}
+        self._numbers: dict[str, int] = {}
+        for number, name, question, empty in self.database.execute(
+            "SELECT measure, name, question, empty FROM measures ORDER BY measure"
+        ):
+            asked, arguments = json.loads(question)
+            self.measures[name] = StoredMeasure(load(bytes(empty)), Question(asked, tuple(arguments)))
+            self._numbers[name] = number
+
+    @classmethod
+    def create(cls, uri: str, *, window: int, by: Mapping[str, str], measures: Mapping[str, StoredMeasure]) -> Store:
+        """Makes a store, or opens the one that is there if it is alike: a run may be repeated or resumed.
+
+        `window` is the size of windows in microseconds, `by` the names of the key columns with their types (text,
+        integer, real or boolean). Raises StoreError where another store is there, naming what differs.
+        """
+        if window <= 0:
+            raise ValueError(f"windows must be longer than 0 microseconds, got {window}")
+        if unknown := {kind for kind in by.values() if kind not in KEY_TYPES}:
+            raise ValueError(f"keys must be of {', '.join(KEY_TYPES)}, got {', '.join(sorted(unknown))}")
+        if reserved := {"key", "identity"} & {name.lower() for name in by}:
+            raise ValueError(f"a key column must not be named {reserved.pop()}, which the store uses: rename it")
+        database = connect(uri, create=True)
+        with database.writing():
+            if not database.has_tables():
+                create_tables(database, by)
+                write_passport(database, {"version": VERSION, "window": window, "by": dict(by), "top": 0})
+                database.execute_many(
+                    "INSERT INTO measures (measure, name, question, empty) VALUES (?, ?, ?, ?)",
+                    [
+                        (number, name, json.dumps([asked.name, asked.arguments]), empty.to_bytes())
+                        for number, (name, (empty, asked)) in enumerate(measures.items(), start=1)
+                    ],
+                )
+        database.close()
+        store = cls(uri)
+        store._require(window, by, measures)
+        return store
+
+    def write(self, contribution: str, leaves: Iterable[Leaf], *, rebuild: bool = False) -> Written:
+        """Keeps leaves of a contribution, all of them or none; what counts fewer records than before is refused.
+
+        With `rebuild` it replaces whatever is there.
+        """
+        rows = list(leaves)
+        with self.database.writing():
+            source = self._number_of_contribution(contribution)
+            keys = self._keys({leaf.key for leaf in rows})
+            replaceable = "" if rebuild else "AND excluded.records >= leaves.records "
+            changed: set[int] = set()
+            counts = {"leaves": 0, "unchanged": 0, "refused": 0}
+            for leaf in rows:
+                place, odd = divmod(leaf.start, self.window)
+                if odd:
+                    raise ValueError(f"windows begin at multiples of {self.window} microseconds, got {leaf.start}")
+                fate = self._write_leaf(leaf, place, keys[leaf.key], source, replaceable)
+                counts[fate] += 1
+                if fate == "leaves":
+                    changed.add(place)
+            self._grow()
+            mark_stale(self.database, above(changed, self.top))
+        return Written(**counts)
+
+    def _write_leaf(self, leaf: Leaf, place: int, key: int, source: int, replaceable: str) -> str:
+        if missing := self.measures.keys() - leaf.sketches.keys():
+            raise ValueError(f"a leaf must have a sketch of each measure, got none of {', '.join(sorted(missing))}")
+        before = self.database.execute(
+            "SELECT records, closed FROM leaves WHERE measure = ? AND place = ? AND key = ? AND contribution = ?",
+            (next(iter(self._numbers.values())), place, key, source),
+        )
+        if before and replaceable and before[0][0] > leaf.records:
+            return "refused"
+        changed = False
+        for name, (empty, question) in self.measures.items():
+            sketch = leaf.sketches[name]
+            empty._require_alike(sketch)  # noqa: SLF001  what merge would say, before it is too late
+            image = sketch.to_bytes()
+            changed |= bool(
+                self.database.execute(
+                    "INSERT INTO leaves (measure, place, key, contribution, closed, records, value, low, high, answer, "
+                    "sketch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (measure, place, key, contribution) "
+                    "DO UPDATE SET closed = excluded.closed, records = excluded.records, value = excluded.value, "
+                    "low = excluded.low, high = excluded.high, answer = excluded.answer, sketch = excluded.sketch "
+                    "WHERE leaves.sketch <> excluded.sketch OR leaves.closed <> excluded.closed "
+                    "OR leaves.records <> excluded.records RETURNING place",
+                    (
+                        self._numbers[name], place, key, source, leaf.closed, leaf.records,
+                        *answer_columns(question(sketch)), image,
+                    ),
+                )
+            )  # fmt: skip
+        return "leaves" if changed else "unchanged"
+
+    def settle(self) -> int:
+        """Makes the merged spans that writing has left stale again, from what lies below them; how many it made.
+
+        Answers are the same before and after, with fewer reads.
+        """
+        return make_nodes(self.database, list(self._numbers.values()), self.top)
+
+    @property
+    def top(self) -> int:
+        """The level of the longest spans that are kept: two of them hold all windows."""
+        ((top,),) = self.database.execute("SELECT value FROM passport WHERE name = 'top'")
+        return int(top)
+
+    def query(self, **asked: Any) -> Answers:
+        """Answers about any range of time: see `rollups.query.query`, which takes the same."""
+        return query(self, **asked)
+
+    def bounds(self) -> tuple[int, int] | None:
+        """The numbers of the first window and of the one after the last; None while there is none."""
+        number = next(iter(self._numbers.values()))
+        ((first, last),) = self.database.execute(
+            "SELECT MIN(place), MAX(place) FROM leaves WHERE measure = ?", [number]
+        )
+        return None if first is None else (first, last + 1)
+
+    def number_of(self, measure: str) -> int:
+        """The number that a measure has in the tables."""
+        return self._numbers[measure]
+
+    def key_count(self) -> int:
+        """How many different keys there are."""
+        ((count,),) = self.database.execute("SELECT COUNT(*) FROM keys")
+        return int(count)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _grow(self) -> None:
+        """Where windows are farther apart than before, longer spans are to be made, from all windows there are."""
+        bounds = self.bounds()
+        before, top = self.top, height(*bounds) if bounds else 0
+        if top > before:
+            number = next(iter(self._numbers.values()))
+            places = self.database.execute("SELECT DISTINCT place FROM leaves WHERE measure = ?", [number])
+            higher = [span for span in above((place for (place,) in places), top) if span.level > before]
+            mark_stale(self.database, higher)
+            write_passport(self.database, {"top": top})
+
+    def _number_of_contribution(self, name: str) -> int:
+        rows = self.database.execute("SELECT contribution FROM contributions WHERE name = ?", [name])
+        if rows:
+            return int(rows[0][0])
+        ((number,),) = self.database.execute("SELECT COALESCE(MAX(contribution), 0) + 1 FROM contributions")
+        self.database.execute("INSERT INTO contributions (contribution, name) VALUES (?, ?)", [number, name])
+        return int(number)
+
+    def _keys(self, keys: set[Key]) -> dict[Key, int]:
+        """The number of each key, new ones included."""
+        columns = "".join(f", {quoted(name)}" for name in self.by)
+        insert = f"INSERT INTO keys (key, identity{columns}) VALUES (?, ?{', ?' * len(self.by)})"  # noqa: S608  quoted
+        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key), 0) FROM keys")
+        numbers: dict[Key, int] = {}
+        for identity, key in sorted((json.dumps(key, ensure_ascii=False), key) for key in keys):
+            if len(key) != len(self.by):
+                raise ValueError(f"keys must have a value for each of {', '.join(self.by) or 'no column'}, got {key!r}")
+            rows = self.database.execute("SELECT key FROM keys WHERE identity = ?", [identity])
+            if not rows:
+                highest += 1
+                self.database.execute(insert, [highest, identity, *key])
+            numbers[key] = rows[0][0] if rows else highest
+        return numbers
+
+    def _require(self, window: int, by: Mapping[str, str], measures: Mapping[str, StoredMeasure]) -> None:
+        """Refuses to go on with a store of other windows, keys or measures."""
+        for what, ours, theirs in (
+            ("windows, in microseconds,", self.window, window),
+            ("keys", self.by, dict(by)),
+            ("measures", _identities(self.measures), _identities(measures)),
+        ):
+            if ours != theirs:
+                raise StoreError(f"the store has the {what} {ours}, got {theirs}: use the same, or another store")
+
+
+def _identities(measures: Mapping[str, StoredMeasure]) -> dict[str, str]:
+    return {name: f"{measure.question} of {measure.empty.to_bytes().hex()}" for name, measure in measures.items()}

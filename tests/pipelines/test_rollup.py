@@ -1,0 +1,191 @@
+"""Rollup: any file of events into a store that equals brute force, and never doubles."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import fastavro
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from pipelines import launch, rollup
+from pipelines.options import UsageError
+from rollups import Store
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MEASURES = ("distinct:user", "top:page=3", "sum:bytes", "quantiles:ms=0.5")
+
+
+def events(number: int, seed: int = 1) -> list[dict[str, Any]]:
+    chance = Random(seed)
+    return [
+        {
+            "at": (NOON + timedelta(milliseconds=chance.randrange(300_000))).isoformat(),
+            "lang": chance.choice(["en", "ja", None]),
+            "user": chance.randrange(40),
+            "page": chance.choice("abcdefgh"),
+            "bytes": chance.randrange(1000),
+            "ms": chance.random(),
+        }
+        for _ in range(number)
+    ]
+
+
+def as_jsonl(rows: list[dict[str, Any]], path: Path) -> Path:
+    path = path.with_suffix(".jsonl")
+    path.write_bytes(b"\n".join(map(orjson.dumps, rows)) + b"\n")
+    return path
+
+
+def as_parquet(rows: list[dict[str, Any]], path: Path) -> Path:
+    path = path.with_suffix(".parquet")
+    timed = [{**row, "at": datetime.fromisoformat(row["at"])} for row in rows]
+    pq.write_table(pa.Table.from_pylist(timed), path)
+    return path
+
+
+def as_avro(rows: list[dict[str, Any]], path: Path) -> Path:
+    path = path.with_suffix(".avro")
+    kinds = {
+        "at": "string",
+        "lang": ["null", "string"],
+        "user": "long",
+        "page": "string",
+        "bytes": "long",
+        "ms": "double",
+    }
+    schema = {"type": "record", "name": "Event", "fields": [{"name": n, "type": kind} for n, kind in kinds.items()]}
+    with path.open("wb") as file:
+        fastavro.writer(file, schema, rows)
+    return path
+
+
+def roll_up(source: Path | str, store: Path, **options: Any) -> Any:
+    given = {"event_time": "at", "by": "lang", "measure": MEASURES, **options}
+    chosen = rollup.Options(input=str(source), store=str(store), **given)
+    return launch.run("rollup", rollup, chosen, [], Console(quiet=True))
+
+
+def windows(store: Path) -> dict[tuple[str, str | None], dict[str, Any]]:
+    with Store(str(store)) as opened:
+        rows = opened.query(by=("lang",), step=timedelta(seconds=10))
+        return {(row.start.isoformat(), row.group["lang"]): dict(row.values) for row in rows}
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_avro])
+def test_every_window_and_key_answers_as_brute_force_does(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    rows = events(1000)
+    ledger = roll_up(write(rows, tmp_path / "events"), tmp_path / "store.db")
+    assert (ledger.read, ledger.used) == (1000, 1000)
+    expected = defaultdict(list)
+    for row in rows:
+        at = datetime.fromisoformat(row["at"])
+        start = at - timedelta(seconds=at.second % 10, microseconds=at.microsecond)
+        expected[start.isoformat(), row["lang"]].append(row)
+    told = windows(tmp_path / "store.db")
+    assert told.keys() == expected.keys()
+    for place, inside in expected.items():
+        values = told[place]
+        assert values["count"] == len(inside)
+        assert values["sum:bytes"] == sum(row["bytes"] for row in inside)
+        assert values["distinct:user"].value == len({row["user"] for row in inside})
+        counts = Counter(row["page"] for row in inside)
+        assert {item: of.value for item, of in values["top:page"]}.items() <= counts.items()
+        assert [of.value for _, of in values["top:page"]] == sorted(counts.values(), reverse=True)[:3]
+
+
+def test_the_same_run_again_changes_nothing_and_other_input_adds(tmp_path: Path) -> None:
+    store, first, second = tmp_path / "store.db", events(200, seed=1), events(100, seed=2)
+    one = as_jsonl(first, tmp_path / "one")
+    roll_up(one, store)
+    before = windows(store)
+    roll_up(one, store)
+    assert windows(store) == before
+    roll_up(as_jsonl(second, tmp_path / "two"), store)
+    assert sum(values["count"] for values in windows(store).values()) == 300
+
+
+def test_a_file_that_has_lost_rows_does_not_replace_what_counted_more_unless_it_is_a_rebuild(tmp_path: Path) -> None:
+    store, rows = tmp_path / "store.db", events(200)
+    path = as_jsonl(rows, tmp_path / "events")
+    roll_up(path, store)
+    whole = windows(store)
+    as_jsonl(rows[:150], tmp_path / "events")
+    roll_up(path, store)
+    assert windows(store) == whole
+    roll_up(path, store, rebuild=True)
+    assert sum(values["count"] for values in windows(store).values()) < 200
+
+
+def test_rows_that_do_not_fit_are_rejects_with_their_reason(tmp_path: Path) -> None:
+    rows = events(20)
+    bad = [{**rows[0], "at": None}, {**rows[0], "bytes": "many"}, {**rows[0], "lang": {"a": 1}}]
+    ledger = roll_up(as_jsonl([*rows, *bad], tmp_path / "events"), tmp_path / "store.db")
+    assert (ledger.read, ledger.used, ledger.rejected) == (23, 20, 3)
+    (file,) = (tmp_path / "store.db.rejects").iterdir()
+    rejects = [json.loads(line) for line in file.read_text().splitlines()]
+    reasons = sorted(reject["error"] for reject in rejects)
+    assert reasons[0].startswith("at: ")
+    assert reasons[1:] == ["bytes must be a number, got 'many'", "lang must be text, got dict"]
+
+
+def test_a_parquet_file_without_a_column_is_one_reject_that_names_it(tmp_path: Path) -> None:
+    rows = [{name: value for name, value in row.items() if name != "bytes"} for row in events(20)]
+    ledger = roll_up(as_parquet(rows, tmp_path / "events"), tmp_path / "store.db")
+    assert (ledger.read, ledger.used, ledger.rejected) == (1, 0, 1)
+    (file,) = (tmp_path / "store.db.rejects").iterdir()
+    assert "there must be a column bytes" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"window": rollup.WindowPolicy("session 5m")}, "a store keeps windows of one size"),
+        ({"measure": ("sum:lang",)}, "the field lang is used as text and as number"),
+        ({"by": "lang:colour"}, "keys must be of text, integer, real, boolean, got colour"),
+        ({"measure": ("many:x",)}, "a measure must begin with one of"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_runs(tmp_path: Path, options: dict[str, Any], problem: str) -> None:
+    path = as_jsonl(events(2), tmp_path / "events")
+    with pytest.raises((UsageError, ValueError), match=problem):
+        roll_up(path, tmp_path / "store.db", **options)
+
+
+def test_a_store_of_other_measures_is_refused(tmp_path: Path) -> None:
+    path = as_jsonl(events(2), tmp_path / "events")
+    roll_up(path, tmp_path / "store.db")
+    with pytest.raises(UsageError, match="the store has the measures"):
+        roll_up(path, tmp_path / "store.db", measure=("distinct:user",))
+
+
+def test_an_access_log_is_measured_by_its_fields(tmp_path: Path) -> None:
+    line = '{host} - - [01/Mar/2026:13:00:{second:02} +0100] "GET {path} HTTP/1.1" {status} {bytes} "-" "curl/8.0"\n'
+    asked = [("10.0.0.1", 5, "/a?x=1", 200, 10), ("10.0.0.2", 6, "/a", 200, 30), ("10.0.0.1", 15, "/b", 404, "-")]
+    path = tmp_path / "access.log"
+    names = ("host", "second", "path", "status", "bytes")
+    path.write_text("".join(line.format(**dict(zip(names, row, strict=True))) for row in asked) + "nonsense\n")
+    measure = ("distinct:host", "top:path=2", "sum:bytes")
+    ledger = roll_up(path, tmp_path / "store.db", event_time="time", by="status:integer", measure=measure)
+    assert (ledger.read, ledger.used, ledger.rejected) == (4, 3, 1)
+    with Store(str(tmp_path / "store.db")) as store:
+        first, second = store.query(by=("status",))
+    assert first.as_json() == {
+        "status": 200, "from": "2026-03-01T12:00:00Z", "to": "2026-03-01T12:00:20Z",
+        "count": 2,
+        "distinct:host": {"value": 2.0, "low": 2.0, "high": 2.0},
+        "top:path": [{"item": "/a", "count": 2.0, "low": 2.0, "high": 2.0}],
+        "sum:bytes": 40,
+    }  # fmt: skip
+    assert (second.group["status"], second.values["count"]) == (404, 1)
