@@ -25,7 +25,7 @@ case "${1:-}" in
         "$venv/bin/ruff" format --check .
         "$venv/bin/mypy"
         "$venv/bin/lint-imports"
-        exec "$venv/bin/pytest" "$@"
+        exec "$venv/bin/pytest" --numprocesses auto --dist loadfile "$@"
         ;;
     "") exec "$venv/bin/python" -P -m pipelines "$main_job" ;;
     *) exec "$venv/bin/python" -P -m pipelines "$@" ;;

@@ -28,6 +28,8 @@ def test_every_pipeline_has_one_stem() -> None:
 
 def test_the_wheel_holds_every_package() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    inits = [init for name in ("pipelines", "transforms", "rollups", "models") for init in (ROOT / name).rglob("__init__.py")]
+    inits = [
+        init for name in ("pipelines", "transforms", "rollups", "models") for init in (ROOT / name).rglob("__init__.py")
+    ]
     there = [init.parent for init in inits]
     assert sorted(declared) == sorted(".".join(package.relative_to(ROOT).parts) for package in there)
