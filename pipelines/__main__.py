@@ -15,6 +15,7 @@ from pathlib import Path
 PIPELINES = (
     "word_count",
     "rollup",
+    "query",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

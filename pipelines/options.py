@@ -109,7 +109,7 @@ def _parser_of(options: type[Options], program: str, description: str) -> argpar
 
 
 def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    return f"--{name.rstrip('_').replace('_', '-')}"  # from_ is --from, which Python keeps for itself
 
 
 def _is_choice(hint: Any) -> bool:

@@ -49,3 +49,15 @@ def share(part: int, whole: int) -> str:
     '12.5 %'
     """
     return f"{part / whole:.1%}".replace("%", " %") if whole else "-"
+
+
+def in_one_line(value: Any) -> str:
+    """An answer of a sketch, for a cell of a table."""
+    match value:
+        case dict():
+            return ", ".join(f"{rank:g}: {estimate}" for rank, estimate in value.items())
+        case list():
+            return ", ".join(f"{item} {estimate}" for item, estimate in value)
+        case int():
+            return f"{value:,}"
+    return str(value)

@@ -1,7 +1,6 @@
 """Measures any events by window and key, and keeps the sketches in a store that answers any range of time later.
 
-    python -m pipelines rollup --input sample:tweets.jsonl --event-time created_at --by lang --measure distinct:user
-    --measure top:hashtags=20 --window 1m --store rollups.db
+    python -m pipelines rollup --input sample:tweets.jsonl --event-time created_at --by lang --store tweets.db
 
 Events are rows of Parquet or Avro, JSON objects, or lines of an access log (host, user, time, method, path, status,
 bytes, referrer, agent); a field of a field is named user.id, each item of a list counts.
@@ -14,16 +13,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import apache_beam as beam
 from rich.console import Console
-from rich.table import Table
 
 from pipelines.connectors import read_batches
 from pipelines.connectors.write_store import WriteStore
 from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
+from pipelines.results import in_one_line, table
 from rollups import Store, StoredMeasure
 from transforms.accounting import CountRows
 from transforms.columnar import MeasureBatches
@@ -133,21 +132,6 @@ def report(options: Options, console: Console) -> None:
     if bounds is None:
         console.print("no window yet")
         return
-    table = Table(
-        "measure", "of all time", title=f"{bounds[1] - bounds[0]:,} windows of {options.window} in {options.store}"
-    )
-    for name, value in answers.rows[0].values.items():
-        table.add_row(name, shown(value))
-    console.print(table)
-
-
-def shown(value: Any) -> str:
-    """An answer in one line."""
-    match value:
-        case dict():
-            return ", ".join(f"{rank:g}: {estimate}" for rank, estimate in value.items())
-        case list():
-            return ", ".join(f"{item} {estimate}" for item, estimate in value)
-        case int():
-            return f"{value:,}"
-    return str(value)
+    title = f"{bounds[1] - bounds[0]:,} windows of {options.window} in {options.store}"
+    values = answers.rows[0].values.items()
+    console.print(table(title, "measure", "of all time", rows=[(name, in_one_line(value)) for name, value in values]))

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("collect_tweets", "examine_tweets", "train_language", "filter_language", "classify_tweets", "word_count")
+NAMES = (
+    "collect_tweets",
+    "examine_tweets",
+    "train_language",
+    "filter_language",
+    "classify_tweets",
+    "word_count",
+    "rollup",
+    "query",
+)
 
 
 def commands_of_the_readme() -> list[str]:

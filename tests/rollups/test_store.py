@@ -256,3 +256,17 @@ def test_sql_reads_counts_and_estimates_without_us(store: Store, uri: str) -> No
             "WHERE value IS NOT NULL ORDER BY name"
         )
         assert database.execute(statement).fetchall() == [("en", "count", 7, 7.0), ("en", "distinct:user", 7, 7.0)]
+
+
+def test_any_range_of_ten_thousand_windows_takes_thirty_sketches_at_most(uri: str) -> None:
+    chance, measures = random.Random(1), {"count": MEASURES["count"]}
+    with Store.create(uri, window=WINDOW, by={}, measures=measures) as store:
+        one = Count()
+        one.add(1)
+        store.write("a", [Leaf((FIRST + n) * WINDOW, (), 1, {"count": one}) for n in range(10_000)])
+        store.settle()
+        for _ in range(300):
+            begin, end = sorted(chance.sample(range(10_001), 2))
+            answers = store.query(start=at(FIRST + begin), end=at(FIRST + end))
+            assert [row.values["count"] for row in answers] == [end - begin]
+            assert answers.reads <= 30

@@ -1,0 +1,167 @@
+"""Answers any range of time from a store of rollups, by any of its keys.
+
+    python -m pipelines query --store tweets.db --last 6h --by lang --measure count --step 1h
+
+Times are RFC 3339, or days in UTC; --last ends with the latest window. A range is widened to whole windows. In JSON a
+line is an object: keys, from, to, and each measure, an estimate with its bounds.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.launch import RunError
+from pipelines.options import Options as BaseOptions
+from pipelines.options import UsageError, option
+from pipelines.results import in_one_line, table
+from rollups import Store
+from rollups.query import Answers, rfc3339
+from transforms.windows import parse_duration
+
+_MICRO = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TRUTH = {"true": True, "false": False}
+_READ: dict[str, Callable[[str], Any]] = {"text": str, "integer": int, "real": float, "boolean": _TRUTH.__getitem__}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(BaseOptions):
+    """Which store to ask, for what, and how answers are shown."""
+
+    store: str = option("the file of the store, or postgresql://user@host/name")
+    from_: str = option("the begin of the range (default: the first window)", default="")
+    to: str = option("the end of the range (default: the end of the latest window)", default="")
+    last: str = option("the length of a range that ends with the latest window, as 6h", default="")
+    by: str = option("the keys to group by, as lang,device", default="")
+    where: tuple[str, ...] = option("the value of a key, as lang=ja, or lang= where it is missing", default=())
+    measure: tuple[str, ...] = option("a measure to answer (default: all)", default=())
+    step: str = option("answer for each piece of the range of this length, as 1h", default="")
+    format: Literal["table", "json", "csv", "parquet"] = option("how answers are shown", default="table")
+    output: str = option("a file for the answers, which parquet needs (default: the console)", default="")
+
+    def __post_init__(self) -> None:
+        if self.last and (self.from_ or self.to):
+            raise ValueError("--last is a range of its own: leave out --from and --to")
+        if self.format == "parquet" and not self.output:
+            raise ValueError("parquet is no text: give --output, a file")
+
+
+def run(options: Options, flags: list[str], console: Console) -> None:
+    """Asks the store and shows the answers; fails, after the rest was shown, where rows of it are damaged."""
+    if flags:
+        raise UsageError(f"query runs no pipeline, so it takes no flags of Beam, got {' '.join(flags)}")
+    try:
+        with Store(options.store) as store:
+            start, end = _range(store, options)
+            answers = store.query(
+                measures=list(options.measure) or None,
+                start=start,
+                end=end,
+                by=[name.strip() for name in options.by.split(",") if name],
+                where=dict(_condition(store, text) for text in options.where),
+                step=timedelta(seconds=parse_duration(options.step)) if options.step else None,
+            )
+    except (ValueError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from error
+    if options.format == "table":
+        console.print(_table(answers))
+    else:
+        _tell(answers, options)
+    if answers.damaged:
+        raise RunError("\n".join(["answers that need these are left out:", *answers.damaged]))
+
+
+def _range(store: Store, options: Options) -> tuple[datetime | None, datetime | None]:
+    """The range that is asked for, in whole windows."""
+    window = timedelta(microseconds=store.window)
+    bounds = store.bounds()
+    if options.last and bounds:
+        end = _EPOCH + bounds[1] * window
+        return _widened(end - timedelta(seconds=parse_duration(options.last)), window, up=False), end
+    start = _widened(_moment(options.from_), window, up=False) if options.from_ else None
+    return start, _widened(_moment(options.to), window, up=True) if options.to else None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"a time must be like 2026-03-01 or 2026-03-01T12:00:00Z, got {text!r}") from error
+    if moment.tzinfo is None and len(text) > len("2026-03-01"):
+        raise ValueError(f"a time must name its zone, such as Z or +02:00, got {text!r}")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _widened(moment: datetime, window: timedelta, *, up: bool) -> datetime:
+    """The bound of a window at a moment, or the nearest one outside, which is told."""
+    places, rest = divmod(moment - _EPOCH, window)
+    bound = _EPOCH + (places + (up and bool(rest))) * window
+    if rest:
+        print(f"query: windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}", file=sys.stderr)  # noqa: T201
+    return bound
+
+
+def _condition(store: Store, text: str) -> tuple[str, Any]:
+    """The key and value of a condition such as lang=ja."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"a condition must be like lang=ja, got {text!r}")
+    kind = store.by.get(name, "text")
+    try:
+        return name, _READ[kind](value) if value else None
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"the key {name} is of the type {kind}, got {value!r}") from error
+
+
+def _table(answers: Answers) -> Table:
+    rows = [{**row.group, "from": rfc3339(row.start), "to": rfc3339(row.end), **row.values} for row in answers]
+    cells = [tuple(in_one_line(value) for value in row.values()) for row in rows]
+    return table(f"{len(rows):,} answers from {answers.reads:,} sketches", *(rows[0] if rows else ()), rows=cells)
+
+
+def _tell(answers: Answers, options: Options) -> None:
+    if options.format == "parquet":
+        pq.write_table(answers.to_arrow(), options.output)
+        return
+    text = "".join(_json_lines(answers) if options.format == "json" else _csv(answers))
+    if options.output:
+        Path(options.output).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def _json_lines(answers: Answers) -> Iterator[str]:
+    for row in answers:
+        yield orjson.dumps(row.as_json()).decode() + "\n"
+
+
+def _csv(answers: Answers) -> Iterator[str]:
+    """A column for each number: bounds as `distinct:user.low`, quantiles as `quantiles:ms.0.5`; lists are JSON."""
+    rows = [dict(_flat(row.as_json())) for row in answers]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    yield text.getvalue()
+
+
+def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        place = before.removesuffix(".") if name == "value" else before + name
+        if isinstance(value, dict):
+            yield from _flat(value, f"{place}.")
+        else:
+            yield place, orjson.dumps(value).decode() if isinstance(value, list) else value
