@@ -15,8 +15,8 @@ _TOGETHER = 64  # spans that are made in one transaction
 _NAMED = 500  # keys that a statement names; among more of them, those asked for are picked
 
 # The closed windows of one span have one row for each key, and for windows one for each contribution to it.
-_LEAVES = "SELECT key, sketch FROM leaves WHERE measure = ? AND place = ? AND closed"
-_NODES = "SELECT key, sketch FROM nodes WHERE measure = ? AND level = ? AND place = ?"
+_LEAVES = "SELECT key_number, sketch FROM leaves WHERE measure = ? AND place = ? AND closed"
+_NODES = "SELECT key_number, sketch FROM nodes WHERE measure = ? AND level = ? AND place = ?"
 
 Merged: TypeAlias = dict[Any, Sketch]
 
@@ -33,7 +33,7 @@ def rows_of(database: Database, measure: int, span: Span, keys: Collection[int] 
     """Keys and images of a span, as they are stored; of all keys, or of some."""
     statement, values = (_NODES, [measure, *span]) if span.level else (_LEAVES, [measure, span.place])
     if keys is not None and len(keys) <= _NAMED:
-        return database.execute(f"{statement} AND key IN ({', '.join('?' * len(keys))})", [*values, *keys])
+        return database.execute(f"{statement} AND key_number IN ({', '.join('?' * len(keys))})", [*values, *keys])
     rows = database.execute(statement, values)
     return rows if keys is None else [row for row in rows if row[0] in keys]
 
@@ -61,7 +61,7 @@ def sketches_of(
                 for half in span.children:
                     yield from sketches_of(database, measure, half, [key], reading)
             else:
-                row = f"leaves, measure {measure}, place {span.place}, key {key}"
+                row = f"leaves, measure {measure}, place {span.place}, key number {key}"
                 reading.damaged[key].append(f"the sketch in the row {row} cannot be read: {problem}")
 
 
@@ -96,7 +96,9 @@ def _make_node(database: Database, measures: Sequence[int], span: Span) -> bool:
             except ValueError:
                 whole = False
         database.execute("DELETE FROM nodes WHERE measure = ? AND level = ? AND place = ?", [measure, *span])
-        database.execute_many("INSERT INTO nodes (measure, level, place, key, sketch) VALUES (?, ?, ?, ?, ?)", rows)
+        database.execute_many(
+            "INSERT INTO nodes (measure, level, place, key_number, sketch) VALUES (?, ?, ?, ?, ?)", rows
+        )
     if whole:
         database.execute("DELETE FROM stale WHERE level = ? AND place = ?", span)
     return whole

@@ -121,7 +121,7 @@ def _groups(store: Store, by: Sequence[str], where: Mapping[str, Any]) -> dict[i
     columns = "".join(f", {quoted(name)}" for name in by)
     tests = " AND ".join(f"{quoted(name)} {'IS NULL' if value is None else '= ?'}" for name, value in where.items())
     values = [value for value in where.values() if value is not None]
-    statement = f"SELECT key{columns} FROM keys{' WHERE ' + tests if tests else ''}"  # noqa: S608  names are quoted
+    statement = f"SELECT key_number{columns} FROM keys{' WHERE ' + tests if tests else ''}"  # noqa: S608  names are quoted
     rows = store.database.execute(statement, values)
     return {key: tuple(group) for key, *group in rows}
 

@@ -32,13 +32,14 @@ def create_tables(database: Database, by: Mapping[str, str]) -> None:
         "CREATE TABLE passport (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
         "CREATE TABLE measures (measure INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, question TEXT NOT NULL, "
         f"empty {database.BYTES} NOT NULL)",
-        f"CREATE TABLE keys (key INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE{keys})",
+        f"CREATE TABLE keys (key_number INTEGER PRIMARY KEY, key_text TEXT NOT NULL UNIQUE{keys})",
         "CREATE TABLE contributions (contribution INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-        "CREATE TABLE leaves (measure INTEGER NOT NULL, place BIGINT NOT NULL, key INTEGER NOT NULL, "
+        "CREATE TABLE leaves (measure INTEGER NOT NULL, place BIGINT NOT NULL, key_number INTEGER NOT NULL, "
         f"contribution INTEGER NOT NULL, closed BOOLEAN NOT NULL, {answer}, sketch {database.BYTES} NOT NULL, "
-        "PRIMARY KEY (measure, place, key, contribution))",
+        "PRIMARY KEY (measure, place, key_number, contribution))",
         "CREATE TABLE nodes (measure INTEGER NOT NULL, level INTEGER NOT NULL, place BIGINT NOT NULL, "
-        f"key INTEGER NOT NULL, sketch {database.BYTES} NOT NULL, PRIMARY KEY (measure, level, place, key))",
+        f"key_number INTEGER NOT NULL, sketch {database.BYTES} NOT NULL, "
+        "PRIMARY KEY (measure, level, place, key_number))",
         "CREATE TABLE stale (level INTEGER NOT NULL, place BIGINT NOT NULL, PRIMARY KEY (level, place))",
     ):
         database.execute(statement)

@@ -81,8 +81,10 @@ class Store:
             raise ValueError(f"windows must be longer than 0 microseconds, got {window}")
         if unknown := {kind for kind in by.values() if kind not in KEY_TYPES}:
             raise ValueError(f"keys must be of {', '.join(KEY_TYPES)}, got {', '.join(sorted(unknown))}")
-        if reserved := {"key", "identity"} & {name.lower() for name in by}:
-            raise ValueError(f"a key column must not be named {reserved.pop()}, which the store uses: rename it")
+        if reserved := {"key_number", "key_text", "from", "to"} & {name.lower() for name in by}:
+            raise ValueError(
+                f"a key column must not be named {reserved.pop()}, which is a name of the store's own: rename it"
+            )
         database = connect(uri, create=True)
         with database.writing():
             if not database.has_tables():
@@ -128,7 +130,7 @@ class Store:
         if missing := self.measures.keys() - leaf.sketches.keys():
             raise ValueError(f"a leaf must have a sketch of each measure, got none of {', '.join(sorted(missing))}")
         before = self.database.execute(
-            "SELECT records, closed FROM leaves WHERE measure = ? AND place = ? AND key = ? AND contribution = ?",
+            "SELECT records FROM leaves WHERE measure = ? AND place = ? AND key_number = ? AND contribution = ?",
             (next(iter(self._numbers.values())), place, key, source),
         )
         if before and replaceable and before[0][0] > leaf.records:
@@ -140,10 +142,11 @@ class Store:
             image = sketch.to_bytes()
             changed |= bool(
                 self.database.execute(
-                    "INSERT INTO leaves (measure, place, key, contribution, closed, records, value, low, high, answer, "
-                    "sketch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (measure, place, key, contribution) "
-                    "DO UPDATE SET closed = excluded.closed, records = excluded.records, value = excluded.value, "
-                    "low = excluded.low, high = excluded.high, answer = excluded.answer, sketch = excluded.sketch "
+                    "INSERT INTO leaves (measure, place, key_number, contribution, closed, records, value, low, high, "
+                    "answer, sketch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (measure, place, key_number, contribution) DO UPDATE SET "
+                    "closed = excluded.closed, records = excluded.records, value = excluded.value, low = excluded.low, "
+                    "high = excluded.high, answer = excluded.answer, sketch = excluded.sketch "
                     "WHERE leaves.sketch <> excluded.sketch OR leaves.closed <> excluded.closed "
                     "OR leaves.records <> excluded.records RETURNING place",
                     (
@@ -222,13 +225,13 @@ class Store:
     def _keys(self, keys: set[Key]) -> dict[Key, int]:
         """The number of each key, new ones included."""
         columns = "".join(f", {quoted(name)}" for name in self.by)
-        insert = f"INSERT INTO keys (key, identity{columns}) VALUES (?, ?{', ?' * len(self.by)})"  # noqa: S608  quoted
-        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key), 0) FROM keys")
+        insert = f"INSERT INTO keys (key_number, key_text{columns}) VALUES (?, ?{', ?' * len(self.by)})"  # noqa: S608  quoted
+        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key_number), 0) FROM keys")
         numbers: dict[Key, int] = {}
         for identity, key in sorted((json.dumps(key, ensure_ascii=False), key) for key in keys):
             if len(key) != len(self.by):
                 raise ValueError(f"keys must have a value for each of {', '.join(self.by) or 'no column'}, got {key!r}")
-            rows = self.database.execute("SELECT key FROM keys WHERE identity = ?", [identity])
+            rows = self.database.execute("SELECT key_number FROM keys WHERE key_text = ?", [identity])
             if not rows:
                 highest += 1
                 self.database.execute(insert, [highest, identity, *key])

@@ -127,7 +127,7 @@ def test_damaged_rows_are_named_in_the_end_and_the_others_shown(
 ) -> None:
     with closing(sqlite3.connect(store)) as database, database:
         for table in ("leaves", "nodes"):
-            condition = "WHERE measure = 1 AND key IN (SELECT key FROM keys WHERE lang = 'ja')"
+            condition = "WHERE measure = 1 AND key_number IN (SELECT key_number FROM keys WHERE lang = 'ja')"
             database.execute(f"UPDATE {table} SET sketch = X'00' {condition}")  # noqa: S608
     with pytest.raises(launch.RunError, match=r"answers that need these are left out:\n.*leaves, measure 1, place"):
         ask(store, capsys, "--by", "lang")

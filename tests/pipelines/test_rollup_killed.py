@@ -43,10 +43,10 @@ def contents(store: Path) -> list[Any]:
     """All that is stored, in terms of windows and keys."""
     with closing(sqlite3.connect(store)) as database:
         return [
-            sorted(database.execute(f"SELECT {columns} FROM {table} JOIN keys USING (key)"))  # noqa: S608
+            sorted(database.execute(f"SELECT {columns} FROM {table} JOIN keys USING (key_number)"))  # noqa: S608
             for table, columns in (
-                ("leaves", "measure, place, identity, closed, records, value, sketch"),
-                ("nodes", "measure, level, place, identity, sketch"),
+                ("leaves", "measure, place, key_text, closed, records, value, sketch"),
+                ("nodes", "measure, level, place, key_text, sketch"),
             )
         ] + [database.execute("SELECT * FROM stale").fetchall()]
 

@@ -78,11 +78,12 @@ def store(uri: str) -> Iterator[Store]:
 def contents(uri: str) -> list[Any]:
     """All that is stored, once everything is settled."""
     with closing(sqlite3.connect(uri)) as database:
-        leaves = "SELECT m.name, place, identity, c.name, closed, records, value, answer, sketch FROM leaves "
+        leaves = "SELECT m.name, place, key_text, c.name, closed, records, value, answer, sketch FROM leaves "
         joined = (
-            leaves + "JOIN keys USING (key) JOIN contributions c USING (contribution) JOIN measures m USING (measure)"
+            leaves
+            + "JOIN keys USING (key_number) JOIN contributions c USING (contribution) JOIN measures m USING (measure)"
         )
-        nodes = "SELECT measure, level, place, identity, sketch FROM nodes JOIN keys USING (key)"
+        nodes = "SELECT measure, level, place, key_text, sketch FROM nodes JOIN keys USING (key_number)"
         return [sorted(database.execute(joined)), sorted(database.execute(nodes))]
 
 
@@ -185,18 +186,18 @@ def test_a_damaged_sketch_is_named_and_others_answer(store: Store, uri: str) -> 
     store.write("a", leaves_of(events))
     store.settle()
     with closing(sqlite3.connect(uri)) as database, database:
-        key = database.execute("SELECT key FROM keys WHERE lang = 'ja'").fetchone()[0]
+        key = database.execute("SELECT key_number FROM keys WHERE lang = 'ja'").fetchone()[0]
         for table, place in (("leaves", "?"), ("nodes", "? >> level")):
             database.execute(
                 f"UPDATE {table} SET sketch = CAST(substr(sketch, 1, length(sketch) - 1) || X'00' AS BLOB) "  # noqa: S608
-                f"WHERE measure = 2 AND key = ? AND place = {place}",
+                f"WHERE measure = 2 AND key_number = ? AND place = {place}",
                 (key, FIRST + 3),
             )
     answers = store.query(by=("lang",))
     assert [row.group["lang"] for row in answers] == ["en"]
     assert [row.values["count"] for row in answers] == [8]
     (problem,) = answers.damaged
-    assert f"leaves, measure 2, place {FIRST + 3}, key {key}" in problem
+    assert f"leaves, measure 2, place {FIRST + 3}, key number {key}" in problem
     assert [row.group["lang"] for row in store.query(by=("lang",), start=at(FIRST + 4))] == ["en", "ja"]
     assert [row.group["lang"] for row in store.query(by=("lang",), measures=["count"])] == ["en", "ja"]
 
@@ -252,7 +253,7 @@ def test_sql_reads_counts_and_estimates_without_us(store: Store, uri: str) -> No
     store.write("a", leaves_of([Event(FIRST, ("en", 1), user, 0.5) for user in range(7)]))
     with closing(sqlite3.connect(uri)) as database:
         statement = (
-            "SELECT lang, name, records, value FROM leaves JOIN keys USING (key) JOIN measures USING (measure) "
+            "SELECT lang, name, records, value FROM leaves JOIN keys USING (key_number) JOIN measures USING (measure) "
             "WHERE value IS NOT NULL ORDER BY name"
         )
         assert database.execute(statement).fetchall() == [("en", "count", 7, 7.0), ("en", "distinct:user", 7, 7.0)]
