@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -85,8 +86,7 @@ class Store:
             raise ValueError(
                 f"a key column must not be named {reserved.pop()}, which is a name of the store's own: rename it"
             )
-        database = connect(uri, create=True)
-        with database.writing():
+        with closing(connect(uri, create=True)) as database, database.writing():
             if not database.has_tables():
                 create_tables(database, by)
                 write_passport(database, {"version": VERSION, "window": window, "by": dict(by), "top": 0})
@@ -97,9 +97,12 @@ class Store:
                         for number, (name, (empty, asked)) in enumerate(measures.items(), start=1)
                     ],
                 )
-        database.close()
         store = cls(uri)
-        store._require(window, by, measures)
+        try:
+            store._require(window, by, measures)
+        except StoreError:
+            store.close()
+            raise
         return store
 
     def write(self, contribution: str, leaves: Iterable[Leaf], *, rebuild: bool = False) -> Written:

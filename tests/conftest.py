@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import importlib
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import orjson
+import psycopg
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_pipeline import TestPipeline
@@ -74,3 +83,56 @@ def rows_of() -> Callable[[Any], list[Any]]:
         return [orjson.loads(line) for path in paths for line in path.read_bytes().splitlines()]
 
     return read
+
+
+# Where Debian has PostgreSQL's server.
+_POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server of our own, on a free loopback port, ended by its process id."""
+    assert _POSTGRES, "PostgreSQL must be installed: apt-get install postgresql postgresql-15-hll"
+    place = tmp_path_factory.mktemp("postgres")
+    for folder in [place, *place.parents][:3]:  # the server's account must get there
+        folder.chmod(0o755)
+    data = place / "data"
+    data.mkdir()
+    if getpass.getuser() == "root":
+        shutil.chown(data, "postgres")
+    subprocess.run(
+        _as_server(_POSTGRES / "initdb", "-D", data, "-A", "trust", "-U", "test"), check=True, capture_output=True
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = _as_server(_POSTGRES / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", data)
+    uri = f"postgresql://test@127.0.0.1:{port}/postgres"
+    with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(uri)
+            yield uri
+        finally:
+            running = int((data / "postmaster.pid").read_text().splitlines()[0])
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running, signal.SIGINT)  # PostgreSQL's fast shutdown
+            process.wait(30)
+
+
+def _as_server(*command: object) -> list[str]:
+    """The command under an account that PostgreSQL accepts: it refuses to run as root."""
+    prefix = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
+    return [*prefix, *map(str, command)]
+
+
+def _wait_for(uri: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(uri).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return

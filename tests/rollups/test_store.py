@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from rollups import Leaf, Store, StoredMeasure, StoreError
@@ -64,9 +65,16 @@ def at(place: int) -> datetime:
     return NOON + timedelta(seconds=10) * (place - FIRST)
 
 
-@pytest.fixture
-def uri(tmp_path: Path) -> str:
-    return str(tmp_path / "rollups.db")
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An address at which there is no store yet: a file, or a database of a real PostgreSQL."""
+    if request.param == "sqlite":
+        return str(tmp_path / "rollups.db")
+    server: str = request.getfixturevalue("postgres")
+    name = f"store_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.replace("/postgres", f"/{name}")
 
 
 @pytest.fixture
@@ -75,16 +83,15 @@ def store(uri: str) -> Iterator[Store]:
         yield made
 
 
-def contents(uri: str) -> list[Any]:
-    """All that is stored, once everything is settled."""
-    with closing(sqlite3.connect(uri)) as database:
-        leaves = "SELECT m.name, place, key_text, c.name, closed, records, value, answer, sketch FROM leaves "
-        joined = (
-            leaves
-            + "JOIN keys USING (key_number) JOIN contributions c USING (contribution) JOIN measures m USING (measure)"
-        )
-        nodes = "SELECT measure, level, place, key_text, sketch FROM nodes JOIN keys USING (key_number)"
-        return [sorted(database.execute(joined)), sorted(database.execute(nodes))]
+def contents(store: Store) -> list[Any]:
+    """All that is stored, in terms of windows and keys."""
+    leaves = "SELECT m.name, place, key_text, c.name, closed, records, value, answer, sketch FROM leaves "
+    joined = (
+        leaves
+        + "JOIN keys USING (key_number) JOIN contributions c USING (contribution) JOIN measures m USING (measure)"
+    )
+    nodes = "SELECT measure, level, place, key_text, sketch FROM nodes JOIN keys USING (key_number)"
+    return [sorted(map(repr, store.database.execute(query))) for query in (joined, nodes)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -129,15 +136,15 @@ def test_any_range_and_subset_of_keys_answers_as_brute_force_does(store: Store, 
                 assert answers.reads <= 3 * 9 * 2 * 20  # measures x keys x contributions x spans
 
 
-def test_what_is_written_again_is_not_doubled_and_rewrites_nothing(store: Store, uri: str) -> None:
+def test_what_is_written_again_is_not_doubled_and_rewrites_nothing(store: Store) -> None:
     events = random_events(random.Random(1), 500, windows=40)
     first = store.write("a", leaves_of(events))
     store.settle()
-    before = contents(uri)
+    before = contents(store)
     again = store.write("a", leaves_of(events))
     assert (again.leaves, again.unchanged, again.refused) == (0, first.leaves, 0)
     assert store.settle() == 0
-    assert contents(uri) == before
+    assert contents(store) == before
 
 
 def test_another_contribution_adds_and_only_spans_above_it_are_made_again(store: Store) -> None:
@@ -147,8 +154,7 @@ def test_another_contribution_adds_and_only_spans_above_it_are_made_again(store:
     assert store.write("late", leaves_of(late)).leaves == 1
     assert store.settle() == store.top < made
     (row,) = store.query(start=at(FIRST + 17), end=at(FIRST + 18), where={"lang": "en", "device": 1})
-    with closing(sqlite3.connect(":memory:")):
-        assert row.values["count"] >= 1
+    assert row.values["count"] >= 1
 
 
 def test_a_pane_replaces_one_that_counts_no_more_records_unless_it_is_a_rebuild(store: Store) -> None:
@@ -171,28 +177,26 @@ def test_windows_that_are_open_do_not_answer_before_they_are_over(store: Store) 
     assert [row.values["count"] for row in store.query()] == [2]
 
 
-def test_a_failed_write_leaves_nothing_behind(store: Store, uri: str) -> None:
+def test_a_failed_write_leaves_nothing_behind(store: Store) -> None:
     rows = leaves_of(random_events(random.Random(1), 50, windows=5))
     broken = rows[-1]._replace(sketches={**rows[-1].sketches, "distinct:user": HyperLogLog(12)})
-    before = contents(uri)
+    before = contents(store)
     with pytest.raises(ValueError, match="precision"):
         store.write("a", [*rows[:-1], broken])
-    assert contents(uri) == before
+    assert contents(store) == before
     assert store.write("a", rows).leaves == len(rows)
 
 
-def test_a_damaged_sketch_is_named_and_others_answer(store: Store, uri: str) -> None:
+def test_a_damaged_sketch_is_named_and_others_answer(store: Store) -> None:
     events = [Event(FIRST + n, (lang, 1), n, 0.5) for n in range(8) for lang in ("en", "ja")]
     store.write("a", leaves_of(events))
     store.settle()
-    with closing(sqlite3.connect(uri)) as database, database:
-        key = database.execute("SELECT key_number FROM keys WHERE lang = 'ja'").fetchone()[0]
-        for table, place in (("leaves", "?"), ("nodes", "? >> level")):
-            database.execute(
-                f"UPDATE {table} SET sketch = CAST(substr(sketch, 1, length(sketch) - 1) || X'00' AS BLOB) "  # noqa: S608
-                f"WHERE measure = 2 AND key_number = ? AND place = {place}",
-                (key, FIRST + 3),
-            )
+    ((key,),) = store.database.execute("SELECT key_number FROM keys WHERE lang = 'ja'")
+    (image,) = next(iter(store.database.execute("SELECT sketch FROM leaves WHERE measure = 2")))
+    damaged = bytes(image)[:-1] + b"\0"
+    for table, place in (("leaves", "?"), ("nodes", "? >> level")):
+        change = f"UPDATE {table} SET sketch = ? WHERE measure = 2 AND key_number = ? AND place = {place}"  # noqa: S608
+        store.database.execute(change, (damaged, key, FIRST + 3))
     answers = store.query(by=("lang",))
     assert [row.group["lang"] for row in answers] == ["en"]
     assert [row.values["count"] for row in answers] == [8]
@@ -214,7 +218,7 @@ def test_a_store_is_opened_again_if_it_is_alike_and_refused_otherwise(store: Sto
         Store.create(uri, window=WINDOW, by=BY, measures={"count": MEASURES["count"]})
 
 
-def test_what_cannot_be_asked_is_refused_with_what_can(store: Store, uri: str) -> None:
+def test_what_cannot_be_asked_is_refused_with_what_can(store: Store, tmp_path: Path) -> None:
     store.write("a", leaves_of([Event(FIRST, ("en", 1), 1, 0.5)]))
     with pytest.raises(StoreError, match="the store has the measures count, distinct:user, quantiles:latency, got max"):
         store.query(measures=["max"])
@@ -225,8 +229,8 @@ def test_what_cannot_be_asked_is_refused_with_what_can(store: Store, uri: str) -
     with pytest.raises(ValueError, match="multiple of windows of 0:00:10, got 0:00:15"):
         store.query(step=timedelta(seconds=15))
     with pytest.raises(FileNotFoundError, match="write one with rollup first"):
-        Store(uri + ".not")
-    empty = Path(uri).with_name("empty.db")
+        Store(str(tmp_path / "not.db"))
+    empty = tmp_path / "empty.db"
     sqlite3.connect(empty).close()
     with pytest.raises(StoreError, match="there must be the tables of a store"):
         Store(str(empty))
@@ -249,14 +253,13 @@ def test_steps_tell_a_row_for_each_and_group(store: Store) -> None:
     assert flat.to_arrow()["count"].to_pylist() == [row.values["count"] for row in flat]
 
 
-def test_sql_reads_counts_and_estimates_without_us(store: Store, uri: str) -> None:
+def test_sql_reads_counts_and_estimates_without_us(store: Store) -> None:
     store.write("a", leaves_of([Event(FIRST, ("en", 1), user, 0.5) for user in range(7)]))
-    with closing(sqlite3.connect(uri)) as database:
-        statement = (
-            "SELECT lang, name, records, value FROM leaves JOIN keys USING (key_number) JOIN measures USING (measure) "
-            "WHERE value IS NOT NULL ORDER BY name"
-        )
-        assert database.execute(statement).fetchall() == [("en", "count", 7, 7.0), ("en", "distinct:user", 7, 7.0)]
+    statement = (
+        "SELECT lang, name, records, value FROM leaves JOIN keys USING (key_number) JOIN measures USING (measure) "
+        "WHERE value IS NOT NULL ORDER BY name"
+    )
+    assert store.database.execute(statement) == [("en", "count", 7, 7.0), ("en", "distinct:user", 7, 7.0)]
 
 
 def test_any_range_of_ten_thousand_windows_takes_thirty_sketches_at_most(uri: str) -> None:

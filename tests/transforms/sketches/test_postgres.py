@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import getpass
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -21,54 +12,12 @@ from transforms.sketches import HyperLogLog
 
 pytestmark = pytest.mark.postgres
 
-PROGRAMS = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-
-
-def as_server(*command: object) -> list[str]:
-    """The command under an account that PostgreSQL accepts: it refuses to run as root."""
-    prefix = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
-    return [*prefix, *map(str, command)]
-
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[psycopg.Connection]:
-    """A connection to a server of our own, on a free loopback port, ended by its process id."""
-    assert PROGRAMS, "PostgreSQL must be installed: apt-get install postgresql postgresql-15-hll"
-    place = tmp_path_factory.mktemp("postgres")
-    for folder in [place, *place.parents][:3]:  # the server's account must get there
-        folder.chmod(0o755)
-    data = place / "data"
-    data.mkdir()
-    if getpass.getuser() == "root":
-        shutil.chown(data, "postgres")
-    subprocess.run(
-        as_server(PROGRAMS / "initdb", "-D", data, "-A", "trust", "-U", "test"), check=True, capture_output=True
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = as_server(PROGRAMS / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", data)
-    with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            with connect(port) as connection:
-                connection.execute("CREATE EXTENSION hll")
-                yield connection
-        finally:
-            running = int((data / "postmaster.pid").read_text().splitlines()[0])
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(running, signal.SIGINT)  # PostgreSQL's fast shutdown
-            process.wait(30)
-
-
-def connect(port: int) -> psycopg.Connection:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return psycopg.connect(f"host=127.0.0.1 port={port} user=test dbname=postgres", autocommit=True)
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+def database(postgres: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS hll")
+        yield connection
 
 
 def cardinality(database: psycopg.Connection, *images: bytes) -> float:
