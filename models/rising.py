@@ -48,8 +48,8 @@ class Rising:
     ...     _ = usual.step(pane, {"rain": 10}, records=1000)
     >>> for rise in usual.step(20, {"rain": 21, "goal": 9}, records=2000):
     ...     print(rise.item, rise.count, round(rise.expected), round(rise.score, 1))
-    goal 9 0 7.0
-    rain 21 20 0.3
+    goal 9 0 9.1
+    rain 21 20 0.4
     """
 
     def __init__(

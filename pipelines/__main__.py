@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PIPELINES = (
+    "trending",
     "word_count",
     "rollup",
     "query",

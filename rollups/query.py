@@ -19,7 +19,7 @@ from transforms.sketches import Sketch
 if TYPE_CHECKING:
     from rollups.store import Store
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 
 
@@ -109,7 +109,7 @@ def query(
                 continue
             sketches = {name: merged[group].get(name) or store.measures[name].empty.copy() for name in names}
             values = {name: store.measures[name].question(sketch) for name, sketch in sketches.items()}
-            when = _EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO
+            when = EPOCH + begin * store.window * _MICRO, EPOCH + stop * store.window * _MICRO
             rows.append(Answer(dict(zip(by, group, strict=True)), *when, sketches, values))
         reads += reading.sketches
         damaged += [problem for of_key in reading.damaged.values() for problem in of_key]
@@ -139,9 +139,9 @@ def _require_known(what: str, names: Sequence[str], known: Collection[str]) -> N
 def _place(moment: datetime, window: int) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"a moment must have a zone, got {moment.isoformat()}: for example datetime(…, tzinfo=UTC)")
-    place, odd = divmod((moment - _EPOCH) // _MICRO, window)
+    place, odd = divmod((moment - EPOCH) // _MICRO, window)
     if odd:
-        near = (rfc3339(_EPOCH + n * window * _MICRO) for n in (place, place + 1))
+        near = (rfc3339(EPOCH + n * window * _MICRO) for n in (place, place + 1))
         raise ValueError(f"a range must begin and end with windows, got {rfc3339(moment)}: use {' or '.join(near)}")
     return place
 
