@@ -9,9 +9,9 @@ ten, of the chance of such a count or a higher one.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import orjson
@@ -150,12 +150,3 @@ def surprise(
         scores = -np.log10(betainc(np.maximum(counts, 1e-9), worth, share))
     told: NDArray[np.float64] = np.clip(scores, 0.0, _HIGHEST)
     return told
-
-
-def highest(rises: Iterable[tuple[Any, Rise]]) -> list[tuple[Any, Rise]]:
-    """Of each item its highest rise, beside when that was, the highest first: one line for what rose for a while."""
-    best: dict[str, tuple[Any, Rise]] = {}
-    for when, rise in rises:
-        if rise.item not in best or rise.score > best[rise.item][1].score:
-            best[rise.item] = when, rise
-    return sorted(best.values(), key=lambda pair: (-pair[1].score, pair[1].item))

@@ -10,6 +10,7 @@ is what happens by chance in one of a million windows. `python -m pipelines repo
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -185,18 +186,12 @@ def _languages(store: Store) -> Table:
 
 
 def _risen(store: Store, options: Options) -> Table:
-    """Each item that rose, when it did so most."""
+    """Each item that rose, of a language or of all together, when it did so most."""
+    half_life = timedelta(seconds=parse_duration(options.half_life))
     highest: dict[tuple[str, str, str], StoredRise] = {}
-    for measure in RISING:
-        for rise in find_rises(
-            store,
-            measure,
-            by=["lang"],
-            width=options.panes,
-            half_life=timedelta(seconds=parse_duration(options.half_life)),
-            least=options.score,
-        ):
-            place = rise.group["lang"], _MARKS[measure], rise.item
+    for measure, by in itertools.product(RISING, [[], ["lang"]]):
+        for rise in find_rises(store, measure, by=by, width=options.panes, half_life=half_life, least=options.score):
+            place = rise.group.get("lang", "all"), _MARKS[measure], rise.item
             if place not in highest or rise.score > highest[place].score:
                 highest[place] = rise
     rows = [
