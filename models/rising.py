@@ -61,6 +61,7 @@ class Rising:
             raise ValueError(f"half_life and spread must be above 0, got {half_life} panes and {spread}")
         self._width, self._half_life, self._surest, self._capacity = width, half_life, spread**-2, capacity
         self._recent: deque[tuple[int, int, dict[str, int]]] = deque()  # of the window: pane, records, counts
+        self._window = Counter[str]()  # the sum of these
         # The past, each pane with the weight that it gains on `_origin`: what is older never has to be made less.
         self._origin: int | None = None
         self._records = 0.0
@@ -76,12 +77,10 @@ class Rising:
         if self._recent and pane <= self._recent[-1][0]:
             raise ValueError(f"panes must come in order of time, got {pane} after {self._recent[-1][0]}")
         self._recent.append((pane, records, dict(counts)))
+        self._window.update(counts)
         while self._recent[0][0] <= pane - self._width:
             self._remember(*self._recent.popleft())
-        window = Counter[str]()
-        for _, _, of_pane in self._recent:
-            window.update(of_pane)
-        return self._told(window, sum(of_pane for _, of_pane, _ in self._recent), self._weight(pane), least)
+        return self._told(sum(of_pane for _, of_pane, _ in self._recent), self._weight(pane), least)
 
     def to_bytes(self) -> bytes:
         """All that is known, to go on with later: JSON, of items that are text."""
@@ -92,11 +91,14 @@ class Rising:
         """Goes on where another one with the same parameters has told `to_bytes`."""
         recent, (self._origin, self._records, self._forgotten, self._counts) = orjson.loads(data)
         self._recent = deque((pane, records, counts) for pane, records, counts in recent)
+        self._window = Counter()
+        for _, _, counts in recent:
+            self._window.update(counts)
         return self
 
-    def _told(self, window: Mapping[str, int], records: int, weight: float, least: float) -> list[Rise]:
-        items, past_records = list(window), self._records / weight
-        counts = np.fromiter(window.values(), np.float64, len(items))
+    def _told(self, records: int, weight: float, least: float) -> list[Rise]:
+        items, past_records = list(self._window), self._records / weight
+        counts = np.fromiter(self._window.values(), np.float64, len(items))
         past = np.array([self._counts.get(item, self._forgotten) for item in items]) / weight + _PRIOR
         scores = surprise(counts, past, records, past_records, surest=self._surest)
         expected = past * records / past_records if past_records else counts
@@ -107,11 +109,14 @@ class Rising:
         return sorted(rises, key=lambda rise: (-rise.score, -rise.count, rise.item))
 
     def _remember(self, pane: int, records: int, counts: Mapping[str, int]) -> None:
-        """A pane becomes the past."""
+        """A pane leaves the window and becomes the past."""
         weight = self._weight(pane)
         self._records += records * weight
         for item, count in counts.items():
             self._counts[item] = self._counts.get(item, self._forgotten) + count * weight
+            self._window[item] -= count
+            if not self._window[item]:
+                del self._window[item]
         if len(self._counts) > 2 * self._capacity:
             self._forget()
 

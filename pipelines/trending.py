@@ -43,10 +43,10 @@ from transforms.windows import Fixed, Sliding, parse_duration, to_micros
 MEASURES = (
     "count",
     "distinct:user@0.02",
-    "top:hashtag=20@0.001",
-    "top:word=20@0.0005",
-    "top:mention=20@0.001",
-    "top:story=20@0.001",
+    "top:hashtag=20@0.002",
+    "top:word=20@0.001",
+    "top:mention=20@0.002",
+    "top:story=20@0.002",
     "quantiles:length=0.5,0.99",
 )
 RISING = ("top:hashtag", "top:word", "top:mention")
