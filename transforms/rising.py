@@ -62,7 +62,9 @@ class FindRising(beam.PTransform):
         if not isinstance(pane.window, Fixed):
             raise ValueError(f"panes must be of one size, got {pane.window}")
         seconds = parse_duration(half_life) if isinstance(half_life, str) else half_life
-        self._measures, self._pane, self._width, self._size = list(measures), pane, width, pane.window.size
+        self._measures, self._width, self._size = list(measures), width, pane.window.size
+        # Told once, whatever the measures do: each trend is of one pane of its window.
+        self._pane = WindowPolicy(pane.window, allowed_lateness=pane.allowed_lateness)
         self._half_life, self._least = seconds / self._size, least
         # What was usual is forgotten where a key is not heard of for so long that nothing is left of it.
         self._timeout = 20 * seconds
