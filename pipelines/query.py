@@ -48,6 +48,7 @@ class Options(BaseOptions):
     where: tuple[str, ...] = option("the value of a key, as lang=ja, or lang= where it is missing", default=())
     measure: tuple[str, ...] = option("a measure to answer (default: all)", default=())
     step: str = option("answer for each piece of the range of this length, as 1h", default="")
+    open: bool = option("answer windows that are not over yet, too, with what is known by now", default=False)
     format: Literal["table", "json", "csv", "parquet"] = option("how answers are shown", default="table")
     output: str = option("a file for the answers, which parquet needs (default: the console)", default="")
 
@@ -72,9 +73,12 @@ def run(options: Options, flags: list[str], console: Console) -> None:
                 by=[name.strip() for name in options.by.split(",") if name],
                 where=dict(_condition(store, text) for text in options.where),
                 step=timedelta(seconds=parse_duration(options.step)) if options.step else None,
+                open=options.open,
             )
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
+    if answers.open_windows and not options.open:
+        _note(f"windows that are not over yet are left out: {answers.open_windows:,} of them; --open includes them")
     if options.format == "table":
         console.print(_table(answers))
     else:
@@ -109,8 +113,12 @@ def _widened(moment: datetime, window: timedelta, *, up: bool) -> datetime:
     places, rest = divmod(moment - _EPOCH, window)
     bound = _EPOCH + (places + (up and bool(rest))) * window
     if rest:
-        print(f"query: windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}", file=sys.stderr)  # noqa: T201
+        _note(f"windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}")
     return bound
+
+
+def _note(text: str) -> None:
+    print(f"query: {text}", file=sys.stderr)  # noqa: T201  beside the answers, which may be piped
 
 
 def _condition(store: Store, text: str) -> tuple[str, Any]:

@@ -100,6 +100,24 @@ def test_a_range_is_widened_to_whole_windows_and_says_so(store: Path, capsys: py
     assert "2026-03-01T12:01:01Z becomes 2026-03-01T12:02:00Z" in told.err
 
 
+def test_windows_that_are_not_over_are_left_out_and_told_unless_they_are_asked_for(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sketches: dict[str, Any] = {name: measure.empty.copy() for name, measure in MEASURES.items()}
+    sketches["count"].add(6)
+    with Store(str(store)) as live:
+        live.write("a", [Leaf(NOON + n * MINUTE, ("en", 1), 1, sketches, closed=False) for n in (120, 121)])
+    arguments = ["--store", str(store), "--format", "json", "--measure", "count", "--last", "3m"]
+    launch.run_command("query", query, arguments)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["count"] == 5
+    assert "windows that are not over yet are left out: 2 of them; --open includes them" in told.err
+    launch.run_command("query", query, [*arguments, "--open"])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["count"] == 7
+    assert not told.err
+
+
 def test_csv_has_a_column_for_each_number_and_parquet_is_typed(
     store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
