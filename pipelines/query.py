@@ -1,6 +1,6 @@
 """Answers any range of time from a store of rollups, by any of its keys.
 
-    python -m pipelines query --store tweets.db --last 6h --by lang --measure count --step 1h
+    python -m pipelines query tweets.db --last 6h --by lang --measure count --step 1h
 
 Times are RFC 3339, or days in UTC; --last ends with the latest window. A range is widened to whole windows. In JSON a
 line is an object: keys, from, to, and each measure, an estimate with its bounds.
@@ -40,7 +40,7 @@ _READ: dict[str, Callable[[str], Any]] = {"text": str, "integer": int, "real": f
 class Options(BaseOptions):
     """Which store to ask, for what, and how answers are shown."""
 
-    store: str = option("the file of the store, or postgresql://user@host/name")
+    store: str = option("the file of the store, or postgresql://user@host/name", bare=True)
     from_: str = option("the begin of the range (default: the first window)", default="")
     to: str = option("the end of the range (default: the end of the latest window)", default="")
     last: str = option("the length of a range that ends with the latest window, as 6h", default="")
