@@ -46,6 +46,7 @@ class Answers:
     rows: list[Answer]
     reads: int  # how many stored sketches were read
     damaged: list[str] = field(default_factory=list)  # rows that cannot be read; groups that need them are left out
+    steps: list[tuple[datetime, datetime]] = field(default_factory=list)  # those of which nothing came included
     open_windows: int = 0  # windows of the range that are not over yet: left out unless they were asked for
 
     def __iter__(self) -> Iterator[Answer]:
@@ -92,9 +93,10 @@ def query(
     last = bounds[1] if end is None else _place(end, store.window)
     stride = max(last - first, 1) if step is None else _stride(step, store.window)
     stale, rows, reads, damaged = stale_spans(store.database), list[Answer](), 0, list[str]()
-    opened = _open_windows(store, first, last)
+    opened, steps = _open_windows(store, first, last), list[tuple[datetime, datetime]]()
     for begin in range(first, last, stride):
         stop = min(begin + stride, last)
+        steps.append((_EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO))
         inside = max(begin, bounds[0]), min(stop, bounds[1])
         reading, merged = Reading(), defaultdict[tuple[Any, ...], dict[str, Sketch]](dict)
         spans = [(span, True) for span in cover(*inside, top=store.top, usable=lambda span: span not in stale)]
@@ -116,11 +118,10 @@ def query(
                 continue
             sketches = {name: merged[group].get(name) or store.measures[name].empty.copy() for name in names}
             values = {name: store.measures[name].question(sketch) for name, sketch in sketches.items()}
-            when = _EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO
-            rows.append(Answer(dict(zip(by, group, strict=True)), *when, sketches, values))
+            rows.append(Answer(dict(zip(by, group, strict=True)), *steps[-1], sketches, values))
         reads += reading.sketches
         damaged += [problem for of_key in reading.damaged.values() for problem in of_key]
-    return Answers(rows, reads, damaged, len(opened))
+    return Answers(rows, reads, damaged, steps, len(opened))
 
 
 def _open_windows(store: Store, first: int, last: int) -> list[int]:
