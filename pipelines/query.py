@@ -131,7 +131,7 @@ def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict
         start, end = start - ago, end - ago
     if start < first:
         _note(
-            f"the first window begins at {rfc3339(first)}; nothing is known of the time from {rfc3339(start)} until then"
+            f"the first window begins at {rfc3339(first)}: nothing is known from {rfc3339(start)} until then"
         )
     return {**other, "start": start, "end": end}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rollups.query import Answer, Answers, query, rfc3339
+from rollups.query import Answer, Answers, as_table, query, rfc3339
 from rollups.schema import StoreError
 from rollups.written import as_json
 from transforms.sketches import Estimate, HeavyHitters, HyperLogLog, Question
@@ -76,16 +76,14 @@ class Comparisons:
 
     def to_arrow(self) -> pa.Table:
         """A table of what `Comparison.as_json` has."""
-        return pa.Table.from_pylist(
-            [
-                {
-                    **row.as_json(),
-                    "from": row.now.start,
-                    "to": row.now.end,
-                    "before": {"from": row.before.start, "to": row.before.end},
-                }
-                for row in self.rows
-            ]
+        return as_table(
+            {
+                **row.as_json(),
+                "from": row.now.start,
+                "to": row.now.end,
+                "before": {"from": row.before.start, "to": row.before.end},
+            }
+            for row in self.rows
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,7 @@ class Answers:
 
     def to_arrow(self) -> pa.Table:
         """A table: a column for each key, `from`, `to`, and one for each measure as `Answer.as_json` has it."""
-        rows = [{**answer.as_json(), "from": answer.start, "to": answer.end} for answer in self.rows]
-        return pa.Table.from_pylist(rows)
+        return as_table({**answer.as_json(), "from": answer.start, "to": answer.end} for answer in self.rows)
 
 
 def query(
@@ -169,6 +168,19 @@ def _stride(step: timedelta, window: int) -> int:
     if odd or stride < 1:
         raise ValueError(f"a step must be a multiple of windows of {window * _MICRO}, got {step}")
     return stride
+
+
+def as_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    """Rows as Arrow has them, where an object without members, which Parquet does not know, is null.
+
+    >>> as_table([{"count": 0, "quantiles": {}}]).to_pylist()
+    [{'count': 0, 'quantiles': None}]
+    """
+    return pa.Table.from_pylist([{name: _or_null(value) for name, value in row.items()} for row in rows])
+
+
+def _or_null(value: Any) -> Any:
+    return {name: _or_null(of) for name, of in value.items()} or None if isinstance(value, dict) else value
 
 
 def rfc3339(moment: datetime) -> str:
