@@ -19,6 +19,7 @@ PIPELINES = (
     "word_count",
     "rollup",
     "query",
+    "plan",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

@@ -130,9 +130,7 @@ def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict
         ago = end - start if times[0] == "previous" else timedelta(seconds=parse_duration(times[0]))
         start, end = start - ago, end - ago
     if start < first:
-        _note(
-            f"the first window begins at {rfc3339(first)}: nothing is known from {rfc3339(start)} until then"
-        )
+        _note(f"the first window begins at {rfc3339(first)}: nothing is known from {rfc3339(start)} until then")
     return {**other, "start": start, "end": end}
 
 
