@@ -4,8 +4,8 @@
 
 Measures are named as for rollup (--measure distinct:user@0.02); without one there is one of each kind. --error is for
 those that name none. What is told is the most it can be: as if each key had so many values in each window, all of them
-different. CPU is for a million events: to measure them, as the benchmarks of docs/performance.md once took; to write their
-windows, as it takes here and now.
+different. Bytes are those of a sketch of one window and key, and of all in the store a day. CPU is for a million events:
+to measure them, as the benchmarks of docs/performance.md once took; to write their windows, as it takes here and now.
 """
 
 from __future__ import annotations
@@ -85,19 +85,12 @@ def _show(planned: Plan, options: Options, console: Console) -> None:
         )
         for name, measure in planned.measures.items()
     ]
-    columns = (
-        "measure",
-        "sketch",
-        "bytes a window and key",
-        "a day in the store",
-        "CPU for a million events",
-        "to write them",
-    )
+    columns = ("measure", "kept as", "bytes", "a day", "CPU to measure", "to write")
     title = f"{options.keys:,} keys, windows of {options.window}, {options.values:,} values of each key in each window"
     console.print(table(title, *columns, rows=rows))
     console.print(
         f"The store grows by {size(planned.bytes_a_day)} a day, to {size(planned.bytes_in_all)} in {options.keep}: "
-        f"{planned.windows:,} windows of each key, each of the bytes told, and the tree above them.\n"
+        f"{planned.windows:,} windows of each key, and the tree above them.\n"
         f"A query about any range of them reads at most {planned.reads} sketches of each measure and key that it asks "
         f"for, and merges them.",
         highlight=False,

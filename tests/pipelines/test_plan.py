@@ -61,7 +61,7 @@ def test_the_bytes_that_it_tells_are_those_of_a_store_that_is_written(tmp_path: 
     assert planned.bytes_in_all == pytest.approx(place.stat().st_size, rel=0.1)
     console = Console(record=True, width=200, file=io.StringIO())
     plan.run(asked, [], console)
-    assert f"to {plan.size(planned.bytes_in_all)} in 1280s: 128 windows of each key," in console.export_text()
+    assert f"to {plan.size(planned.bytes_in_all)} in 1280s: 128 windows of each key" in console.export_text()
 
 
 def test_the_reads_that_it_tells_are_the_most_that_any_range_takes() -> None:
