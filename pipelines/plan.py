@@ -4,8 +4,9 @@
 
 Measures are named as for rollup (--measure distinct:user@0.02); without one there is one of each kind. --error is for
 those that name none. What is told is the most it can be: as if each key had so many values in each window, all of them
-different. Bytes are those of a sketch of one window and key, and of all in the store a day. CPU is for a million events:
-to measure them, as the benchmarks of docs/performance.md once took; to write their windows, as it takes here and now.
+different. Bytes are those of the sketch of a window and key, and of all that the store holds of a day. CPU is for a
+million events: to measure them, as the benchmarks of docs/performance.md once took; to write their windows, as here and
+now.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def test_what_runs_no_pipeline_starts_without_beam(arguments: list[str], tmp_pat
     place = str(tmp_path / "store.db")
     count = StoredMeasure(Count(), Question("count"))
     Store.create(place, window=1_000_000, by={"lang": "text"}, measures={"count": count}).close()
-    words = ["query", *(place if word == "STORE" else word for word in arguments)]
+    words = [place if word == "STORE" else word for word in arguments]
     program = (
         "import atexit, sys; atexit.register(lambda: print('apache_beam' in sys.modules));"
         f"from pipelines.__main__ import main; sys.exit(main({words}))"
