@@ -52,7 +52,13 @@ def test_help_teaches_with_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["STORE", "--last", "1h", "--by", "lang"], ["--store", "nowhere.db"]]
+    "arguments",
+    [
+        ["plan", "--help"],
+        ["query", "--help"],
+        ["query", "STORE", "--last", "1h", "--by", "lang"],
+        ["query", "--store", "nowhere.db"],
+    ],
 )
 def test_what_runs_no_pipeline_starts_without_beam(arguments: list[str], tmp_path: Path) -> None:
     place = str(tmp_path / "store.db")
