@@ -16,6 +16,7 @@ from pipelines import launch
 from pipelines.options import UsageError
 
 PIPELINES = (
+    "trending",
     "word_count",
     "rollup",
     "query",

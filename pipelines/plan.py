@@ -29,7 +29,7 @@ _ONE_OF_EACH = (
     "sum:number", "max:number", "distinct:item", "top:item=20", "quantiles:number=0.5,0.99",
     "loghist:number=0.5,0.99",
 )  # fmt: skip
-_WITH_ERROR = ("distinct:", "quantiles:", "loghist:")
+_WITH_ERROR = ("distinct:", "top:", "quantiles:", "loghist:")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from transforms.sketches import Sketch
 if TYPE_CHECKING:
     from rollups.store import Store
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 
 
@@ -95,7 +95,7 @@ def query(
     opened, steps = _open_windows(store, first, last), list[tuple[datetime, datetime]]()
     for begin in range(first, last, stride):
         stop = min(begin + stride, last)
-        steps.append((_EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO))
+        steps.append((EPOCH + begin * store.window * _MICRO, EPOCH + stop * store.window * _MICRO))
         inside = max(begin, bounds[0]), min(stop, bounds[1])
         reading, merged = Reading(), defaultdict[tuple[Any, ...], dict[str, Sketch]](dict)
         spans = [(span, True) for span in cover(*inside, top=store.top, usable=lambda span: span not in stale)]
@@ -156,9 +156,9 @@ def _require_known(what: str, names: Sequence[str], known: Collection[str]) -> N
 def _place(moment: datetime, window: int) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"a moment must have a zone, got {moment.isoformat()}: for example datetime(…, tzinfo=UTC)")
-    place, odd = divmod((moment - _EPOCH) // _MICRO, window)
+    place, odd = divmod((moment - EPOCH) // _MICRO, window)
     if odd:
-        near = (rfc3339(_EPOCH + n * window * _MICRO) for n in (place, place + 1))
+        near = (rfc3339(EPOCH + n * window * _MICRO) for n in (place, place + 1))
         raise ValueError(f"a range must begin and end with windows, got {rfc3339(moment)}: use {' or '.join(near)}")
     return place
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from rich.console import Console
 
 from pipelines.connectors import draining, has_end
@@ -48,6 +49,8 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
     runner = pipeline_options.view_as(StandardOptions).runner or DEFAULT_RUNNER
+    if runner == DEFAULT_RUNNER:
+        keep_state_uncached()
     pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
     try:
         job.build(pipeline, options)
@@ -76,6 +79,14 @@ def _works_here(options: PipelineOptions) -> bool:
     """Whether the workers are threads of this process, who hear what it is asked."""
     place = options.view_as(PortableOptions).environment_type
     return place == "LOOPBACK" or (not place and options.view_as(StandardOptions).runner == "PrismRunner")
+
+
+def keep_state_uncached() -> None:
+    """The in-process runner caches no state, which is in this process already.
+
+    To weigh a value for its cache, Beam walks the globals of all modules: that takes longer than most steps with state.
+    """
+    worker_handlers.STATE_CACHE_SIZE_MB = 0
 
 
 class _Drain:

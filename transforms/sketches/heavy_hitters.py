@@ -108,6 +108,10 @@ class HeavyHitters(Sketch):
         """How often an item came."""
         return self._between(self._counts.get(_key(item), 0))
 
+    def lower_counts(self) -> dict[Any, int]:
+        """All items that are held, each with the count that it has for certain."""
+        return {value_of(key[:-1], key[-1]): count for key, count in self._counts.items()}
+
     def memory(self) -> int:
         return sum(map(len, self._counts)) + 8 * len(self._counts)
 
