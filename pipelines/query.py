@@ -33,7 +33,7 @@ from pipelines.options import UsageError, option
 from pipelines.results import in_one_line, table
 from rollups import Store
 from rollups.comparing import Comparisons, compare
-from rollups.query import Answers, rfc3339
+from rollups.query import Answer, Answers, rfc3339
 from transforms.windows import parse_duration
 
 _MICRO = timedelta(microseconds=1)
@@ -176,17 +176,24 @@ def _table(answers: Answers) -> Table:
 
 
 def _comparisons(compared: Comparisons) -> Table:
-    """A row for each group and measure."""
+    """A row for each group and measure, and where there are several steps for each of them."""
     rows = []
+    ranges = {(*_bounds(row.now), *_bounds(row.before)) for row in compared}
     for row in compared:
-        where = {**row.group, "from": rfc3339(row.now.start), "before": rfc3339(row.before.start)}
+        times = {"from": rfc3339(row.now.start), "before": rfc3339(row.before.start)} if len(ranges) > 1 else {}
         for name, change in row.changes.items():
-            told = {"change": change.change if not change.why else change.why, "new": change.new, "both": change.both}
+            told = {"change": change.why or change.change, "new": change.new, "both": change.both}
             values = {"now": change.now, "was": change.before, **told}
             cells = {name: "" if value is None else in_one_line(value) for name, value in values.items()}
-            rows.append({**where, "measure": name, **cells})
+            rows.append({**row.group, **times, "measure": name, **cells})
     title = f"{len(compared):,} comparisons from {compared.reads:,} sketches"
+    if len(ranges) == 1:
+        title = "{} to {}, compared with {} to {}".format(*next(iter(ranges)))
     return table(title, *(rows[0] if rows else ()), rows=[tuple(row.values()) for row in rows])
+
+
+def _bounds(answer: Answer) -> tuple[str, str]:
+    return rfc3339(answer.start), rfc3339(answer.end)
 
 
 def _tell(answers: Answers | Comparisons, options: Options) -> None:

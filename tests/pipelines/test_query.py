@@ -152,8 +152,14 @@ def test_comparisons_are_shown_in_every_format_and_tell_what_is_not_known(
     options = query.Options(store=str(store), where=("lang=ja",), compare=("lang=en",), last="1h")
     query.run(options, [], console)
     lines = [line.split() for line in console.export_text().splitlines()]
-    assert ["2026-03-01T13:00:00Z", "2026-03-01T13:00:00Z", "count", "60", "180", "-120"] in lines
-    assert ["2026-03-01T13:00:00Z", "2026-03-01T13:00:00Z", "distinct:user", "1", "3", "-2", "1", "0"] in lines
+    hour = "2026-03-01T13:00:00Z to 2026-03-01T14:00:00Z"
+    assert f"{hour}, compared with {hour}".split() == [*lines[0], *lines[1]]  # wider than the table
+    assert ["count", "60", "180", "-120"] in lines
+    assert ["distinct:user", "1", "3", "-2", "1", "0"] in lines
+    steps = query.Options(store=str(store), last="1h", step="30m", compare=("previous",), measure=("count",))
+    query.run(steps, [], console)
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["2026-03-01T13:30:00Z", "2026-03-01T12:30:00Z", "count", "150", "150", "0"] in lines
     path = tmp_path / "changes.parquet"
     asked = ["--store", str(store), "--compare", "previous", "--by", "lang"]
     launch.run_command("query", query, [*asked, "--format", "parquet", "--output", str(path)])
