@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any, Protocol, Self
@@ -16,6 +16,7 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from rich.console import Console
 
 from pipelines.connectors import draining, has_end
+from pipelines.launch.command import RunError
 from pipelines.launch.progress import Progress
 from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
@@ -25,20 +26,6 @@ from transforms.accounting import Ledger
 DEFAULT_RUNNER = "FnApiRunner"
 
 _STEP = re.compile(r"(?P<reason>.*) \[while running '(?P<step>.*)'\]", re.DOTALL)
-
-
-class RunError(Exception):
-    """A run that failed, in the words of the step that failed."""
-
-
-def run_command(name: str, module: ModuleType, arguments: Sequence[str]) -> None:
-    """Runs a pipeline module with the arguments of a command line; raises as `run` does."""
-    options, flags = module.Options.parse(f"python -m pipelines {name}", module.__doc__ or "", arguments)
-    console = Console()
-    if hasattr(module, "run"):  # it is made of several jobs
-        module.run(options, flags, console)
-    else:
-        run(name, module, options, flags, console)
 
 
 class Job(Protocol):
