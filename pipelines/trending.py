@@ -205,10 +205,10 @@ def _risen(store: Store, options: Options) -> Table:
 def _stories(store: Store) -> Table:
     """Texts that were passed on, each told once."""
     stories = [
-        (count, answer.group["lang"], story)
+        (round(count.low), answer.group["lang"], story)
         for answer in store.query(measures=["top:story"], by=["lang"])
         for story, count in fold_stories(answer.values["top:story"])
-        if count.value > 1
+        if count.low > 1
     ]
-    rows = [(round(count.value), lang, story) for count, lang, story in sorted(stories, key=lambda row: -row[0].value)]
-    return table("What was passed on", "tweets", "language", "story", rows=rows[:_LINES])
+    rows = sorted(stories, key=lambda row: (-row[0], row[2]))[:_LINES]
+    return table("What was passed on", "at least", "language", "story", rows=rows)

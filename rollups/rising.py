@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
@@ -68,3 +69,29 @@ def find_rises(
                 StoredRise(answer.group, answer.end - width * window, answer.end, *astuple(rise)) for rise in told
             ]
     return rises
+
+
+def always_there(
+    store: Store, measure: str, *, by: Sequence[str] = (), parts: int = 12, **asked: Any
+) -> dict[tuple[Any, ...], set[Any]]:
+    """Stop words, from the data itself: the items of each group that every part of the range has.
+
+    The range is cut into `parts` of whole windows; in fewer than three, nothing is always there. `asked` is what
+    `query` takes: `start`, `end`, `where`.
+    """
+    window = timedelta(microseconds=store.window)
+    whole = store.query(measures=[], start=asked.get("start"), end=asked.get("end"))
+    if not whole.steps:
+        return {}
+    ((start, end),) = whole.steps
+    step = -(-(end - start) // (window * parts)) * window
+    answers = store.query(measures=[measure], by=by, step=step, **asked)
+    if len(answers.steps) < 3:
+        return {}
+    seen: dict[tuple[Any, ...], Counter[Any]] = defaultdict(Counter)
+    for answer in answers:
+        frequent: Any = answer.sketches[measure]
+        seen[tuple(answer.group.values())].update(frequent.lower_counts().keys())
+    return {
+        group: {item for item, times in counts.items() if times == len(answers.steps)} for group, counts in seen.items()
+    }
