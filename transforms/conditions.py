@@ -18,7 +18,6 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -220,27 +219,23 @@ class Condition:
 
 
 class KeepRows(beam.PTransform):
-    """Parts rows by a condition: PCollection[RecordBatch] -> `.kept`, and `.filtered`, how many were left out."""
+    """Parts rows by a condition: PCollection[RecordBatch] -> `.kept` and `.filtered`, each PCollection[RecordBatch]."""
 
     def __init__(self, condition: Condition) -> None:
         super().__init__()
         self._condition = condition
 
     def expand(self, batches: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
-        keep = beam.ParDo(_KeepRows(self._condition)).with_output_types(pa.RecordBatch, filtered=int)
+        keep = beam.FlatMap(_parted, self._condition).with_output_types(pa.RecordBatch)
         return batches | "Keep" >> keep.with_outputs("filtered", main="kept")
 
 
-@dataclass
-class _KeepRows(beam.DoFn):
-    condition: Condition
-
-    def process(self, rows: pa.RecordBatch) -> Iterator[Any]:
-        kept = rows.filter(self.condition.mask(rows))  # what is null is left out
-        if kept.num_rows:
-            yield kept
-        if kept.num_rows < rows.num_rows:
-            yield beam.pvalue.TaggedOutput("filtered", rows.num_rows - kept.num_rows)
+def _parted(rows: pa.RecordBatch, condition: Condition) -> Iterator[Any]:
+    fulfil = condition.mask(rows).fill_null(False)
+    if fulfil.true_count:
+        yield rows.filter(fulfil)
+    if fulfil.false_count:
+        yield beam.pvalue.TaggedOutput("filtered", rows.filter(pc.invert(fulfil)))
 
 
 def _applied(function: Callable[..., Any], *of: _Evaluate) -> _Evaluate:
