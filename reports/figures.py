@@ -1,0 +1,225 @@
+"""What a page shows, as data from a store: series over time, their values in all, and the same for each key.
+
+Every number here is an answer of `Store.query`: as an Estimate, so that numbers that are exact are a special case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from reports.steps import Steps
+from rollups.query import Answer, Answers
+from transforms.sketches import Estimate
+
+if TYPE_CHECKING:
+    from rollups import Store
+
+GROUPS = 12  # groups of a key that are shown, at most
+_TITLES = {
+    "count": "Records",
+    "sum": "Sum of {}",
+    "mean": "Mean {}",
+    "min": "Least {}",
+    "max": "Largest {}",
+    "distinct": "Different {}",
+    "top": "Most frequent {}",
+    "quantiles": "Quantiles of {}",
+    "loghist": "Quantiles of {}",
+}
+_FROM_ZERO = ("count", "estimate", "sum")  # questions whose answers are amounts: their charts begin at 0
+
+Where: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One number over time: `at` is "" for a plain one, the rank for a quantile."""
+
+    at: str
+    points: list[Estimate | None]  # for each piece; None where there is no value
+    whole: Estimate | None  # of the whole range
+
+    @property
+    def name(self) -> str:
+        """As a legend has it: a quantile by its percent."""
+        return f"p{float(self.at) * 100:g}" if self.at else ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure over time."""
+
+    measure: str
+    title: str
+    lines: list[Line]
+    from_zero: bool
+    confidence: float | None  # of the bands, the least there is; None where all is exact
+
+
+@dataclass(frozen=True)
+class Group:
+    """One value of a key: its size over time, what else is measured of it, and what is frequent in it."""
+
+    value: Any
+    where: Where
+    panel: Panel | None
+    others: list[Panel]
+    tops: dict[str, list[tuple[Any, Estimate]]]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The largest groups of a key, by the measure `by`."""
+
+    key: str
+    by: str | None
+    shown: list[Group]
+    count: int  # of all groups
+    rest: float | None  # of the measure in the groups that are not shown, where it adds up
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Asks a store about a range, and keeps what could not be read."""
+
+    store: Store
+    steps: Steps
+    damaged: list[str] = field(default_factory=list)
+
+    def whole(self, measures: Sequence[str], *, by: Sequence[str] = (), where: Where | None = None) -> list[Answer]:
+        """Answers about the range as a whole, for each group."""
+        return self._told(
+            self.store.query(measures=measures, start=self.steps.first, end=self.steps.end, by=by, where=where)
+        )
+
+    def pieces(self, measures: Sequence[str], *, where: Where | None = None) -> list[Answer | None]:
+        """An answer about each piece; None for one that cannot be read."""
+        told = self._told(
+            self.store.query(
+                measures=measures, start=self.steps.first, end=self.steps.end, where=where, step=self.steps.step
+            )
+        )
+        known = {answer.start: answer for answer in told}
+        return [known.get(begin) for begin, _ in self.steps.bounds]
+
+    def _told(self, answers: Answers) -> list[Answer]:
+        self.damaged.extend(problem for problem in answers.damaged if problem not in self.damaged)
+        return answers.rows
+
+
+def title_of(measure: str) -> str:
+    """What a measure is called: by its kind and column, or by its own name.
+
+    >>> title_of("distinct:user"), title_of("count"), title_of("my own")
+    ('Different user', 'Records', 'my own')
+    """
+    kind, _, column = measure.partition(":")
+    needs_column = "{}" in _TITLES.get(kind, "")
+    return _TITLES[kind].format(column) if kind in _TITLES and needs_column == bool(column) else measure
+
+
+def is_list(store: Store, measure: str) -> bool:
+    """Whether answers are lists of items with their counts."""
+    empty, question = store.measures[measure]
+    return isinstance(question(empty), list)
+
+
+def is_number(store: Store, measure: str) -> bool:
+    """Whether answers are numbers, estimates, or several of these by rank."""
+    empty, question = store.measures[measure]
+    answer = question(empty)
+    return answer is None or isinstance(answer, int | float | Estimate | dict) and not isinstance(answer, bool)
+
+
+def numbers_of(store: Store) -> list[str]:
+    """The measures that are drawn over time."""
+    return [name for name in store.measures if is_number(store, name)]
+
+
+def lists_of(store: Store) -> list[str]:
+    """The measures that are lists of the most frequent items."""
+    return [name for name in store.measures if is_list(store, name)]
+
+
+def size_of(store: Store) -> str | None:
+    """The measure by which groups are large: the count of records, or else the first that is one number."""
+    single = [name for name in numbers_of(store) if not isinstance(store.measures[name].question(_empty(store, name)), dict)]
+    counts = [name for name in single if store.measures[name].question.name == "count"]
+    return next(iter([*(name for name in counts if name == "count"), *counts, *single]), None)
+
+
+def _empty(store: Store, measure: str) -> Any:
+    return store.measures[measure].empty
+
+
+def panels(reader: Reader, measures: Sequence[str], *, where: Where | None = None, pieces: bool = True) -> list[Panel]:
+    """Measures over time, or only of the whole range."""
+    if not measures:
+        return []
+    told = reader.pieces(measures, where=where) if pieces else []
+    whole = next(iter(reader.whole(measures, where=where)), None)
+    return [panel_of(reader.store, name, told, whole) for name in measures]
+
+
+def panel_of(store: Store, measure: str, pieces: Sequence[Answer | None], whole: Answer | None) -> Panel:
+    """One measure of some answers."""
+    values = [None if answer is None else answer.values[measure] for answer in pieces]
+    of_all = None if whole is None else whole.values[measure]
+    ranks = sorted({rank for value in (*values, of_all) if isinstance(value, dict) for rank in value})
+    question = store.measures[measure].question
+    if ranks or isinstance(question(store.measures[measure].empty), dict):
+        lines = [
+            Line(f"{rank:g}", [estimate((value or {}).get(rank)) for value in values], estimate((of_all or {}).get(rank)))
+            for rank in ranks
+        ]
+    else:
+        lines = [Line("", [estimate(value) for value in values], estimate(of_all))]
+    return Panel(measure, title_of(measure), lines, question.name in _FROM_ZERO, _confidence(lines))
+
+
+def estimate(value: Any) -> Estimate | None:
+    """A number as an Estimate; None where there is none."""
+    if isinstance(value, Estimate):
+        return None if math.isnan(value.value) else value
+    return None if value is None or math.isnan(value) else Estimate.exact(value)
+
+
+def _confidence(lines: Iterable[Line]) -> float | None:
+    vague = (point for line in lines for point in (*line.points, line.whole) if point and point.low < point.high)
+    return min((point.confidence for point in vague), default=None)
+
+
+def groups_of(reader: Reader, key: str, limit: int = GROUPS) -> Groups:
+    """The largest groups of a key."""
+    store, by = reader.store, size_of(reader.store)
+    told = reader.whole([by] if by else list(store.measures)[:1], by=[key])
+    sizes = {row.group[key]: estimate(row.values[by]) if by else None for row in told}
+
+    def amount(value: Any) -> float:
+        size = sizes[value]
+        return -math.inf if size is None else size.value
+
+    ordered = sorted(sizes, key=amount, reverse=True)  # equal ones stay in order of their values
+    if by and store.measures[by].question.name in _FROM_ZERO:
+        ordered = [value for value in ordered if amount(value)]  # nothing of it in this range
+    shown = [_group(reader, key, value, by) for value in ordered[:limit]]
+    adds_up = by is not None and store.measures[by].question.name in {"count", "sum"}
+    rest = sum(max(amount(value), 0.0) for value in ordered[limit:]) if adds_up else None
+    return Groups(key, by, shown, len(ordered), rest)
+
+
+def _group(reader: Reader, key: str, value: Any, by: str | None) -> Group:
+    store, where = reader.store, {key: value}
+    others = [name for name in numbers_of(store) if name != by]
+    lists = lists_of(store)
+    whole = next(iter(reader.whole([*others, *lists], where=where)), None) if others or lists else None
+    return Group(
+        value,
+        where,
+        panels(reader, [by], where=where)[0] if by else None,
+        [panel_of(store, name, [], whole) for name in others],
+        {name: whole.values[name] for name in lists} if whole else {},
+    )
