@@ -43,6 +43,12 @@ class Line:
     whole: Estimate | None  # of the whole range
 
     @property
+    def peak(self) -> int | None:
+        """The number of the piece with the largest value, the first of them."""
+        known = [(point.value, -n) for n, point in enumerate(self.points) if point]
+        return -max(known)[1] if known else None
+
+    @property
     def name(self) -> str:
         """As a legend has it: a quantile by its percent."""
         return f"p{float(self.at) * 100:g}" if self.at else ""
@@ -56,7 +62,16 @@ class Panel:
     title: str
     lines: list[Line]
     from_zero: bool
-    confidence: float | None  # of the bands, the least there is; None where all is exact
+
+    @property
+    def confidence(self) -> float | None:
+        """Of the bands, the least there is; None where all is exact."""
+        return _confidence(point for line in self.lines for point in line.points)
+
+    @property
+    def whole_confidence(self) -> float | None:
+        """Of the bounds in all."""
+        return _confidence(line.whole for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,8 @@ class Groups:
     by: str | None
     shown: list[Group]
     count: int  # of all groups
-    rest: float | None  # of the measure in the groups that are not shown, where it adds up
+    total: float | None  # of the measure in all groups, where it adds up
+    rest: float | None  # in those that are not shown
 
 
 @dataclass(frozen=True)
@@ -123,14 +139,12 @@ def title_of(measure: str) -> str:
 
 def is_list(store: Store, measure: str) -> bool:
     """Whether answers are lists of items with their counts."""
-    empty, question = store.measures[measure]
-    return isinstance(question(empty), list)
+    return isinstance(_of_nothing(store, measure), list)
 
 
 def is_number(store: Store, measure: str) -> bool:
     """Whether answers are numbers, estimates, or several of these by rank."""
-    empty, question = store.measures[measure]
-    answer = question(empty)
+    answer = _of_nothing(store, measure)
     return answer is None or isinstance(answer, int | float | Estimate | dict) and not isinstance(answer, bool)
 
 
@@ -146,13 +160,14 @@ def lists_of(store: Store) -> list[str]:
 
 def size_of(store: Store) -> str | None:
     """The measure by which groups are large: the count of records, or else the first that is one number."""
-    single = [name for name in numbers_of(store) if not isinstance(store.measures[name].question(_empty(store, name)), dict)]
+    single = [name for name in numbers_of(store) if not isinstance(_of_nothing(store, name), dict)]
     counts = [name for name in single if store.measures[name].question.name == "count"]
     return next(iter([*(name for name in counts if name == "count"), *counts, *single]), None)
 
 
-def _empty(store: Store, measure: str) -> Any:
-    return store.measures[measure].empty
+def _of_nothing(store: Store, measure: str) -> Any:
+    empty, question = store.measures[measure]
+    return question(empty)
 
 
 def panels(reader: Reader, measures: Sequence[str], *, where: Where | None = None, pieces: bool = True) -> list[Panel]:
@@ -170,14 +185,14 @@ def panel_of(store: Store, measure: str, pieces: Sequence[Answer | None], whole:
     of_all = None if whole is None else whole.values[measure]
     ranks = sorted({rank for value in (*values, of_all) if isinstance(value, dict) for rank in value})
     question = store.measures[measure].question
-    if ranks or isinstance(question(store.measures[measure].empty), dict):
+    if ranks or isinstance(_of_nothing(store, measure), dict):
         lines = [
             Line(f"{rank:g}", [estimate((value or {}).get(rank)) for value in values], estimate((of_all or {}).get(rank)))
             for rank in ranks
         ]
     else:
         lines = [Line("", [estimate(value) for value in values], estimate(of_all))]
-    return Panel(measure, title_of(measure), lines, question.name in _FROM_ZERO, _confidence(lines))
+    return Panel(measure, title_of(measure), lines, question.name in _FROM_ZERO)
 
 
 def estimate(value: Any) -> Estimate | None:
@@ -187,9 +202,8 @@ def estimate(value: Any) -> Estimate | None:
     return None if value is None or math.isnan(value) else Estimate.exact(value)
 
 
-def _confidence(lines: Iterable[Line]) -> float | None:
-    vague = (point for line in lines for point in (*line.points, line.whole) if point and point.low < point.high)
-    return min((point.confidence for point in vague), default=None)
+def _confidence(points: Iterable[Estimate | None]) -> float | None:
+    return min((point.confidence for point in points if point and point.low < point.high), default=None)
 
 
 def groups_of(reader: Reader, key: str, limit: int = GROUPS) -> Groups:
@@ -206,9 +220,13 @@ def groups_of(reader: Reader, key: str, limit: int = GROUPS) -> Groups:
     if by and store.measures[by].question.name in _FROM_ZERO:
         ordered = [value for value in ordered if amount(value)]  # nothing of it in this range
     shown = [_group(reader, key, value, by) for value in ordered[:limit]]
-    adds_up = by is not None and store.measures[by].question.name in {"count", "sum"}
-    rest = sum(max(amount(value), 0.0) for value in ordered[limit:]) if adds_up else None
-    return Groups(key, by, shown, len(ordered), rest)
+    total, rest = (sum(map(amount, values)) if adds_up(store, by) else None for values in (ordered, ordered[limit:]))
+    return Groups(key, by, shown, len(ordered), total, rest)
+
+
+def adds_up(store: Store, measure: str | None) -> bool:
+    """Whether a measure of groups together is the sum over them: whether it counts records."""
+    return measure is not None and store.measures[measure].question.name == "count"
 
 
 def _group(reader: Reader, key: str, value: Any, by: str | None) -> Group:

@@ -33,6 +33,11 @@ class Holding:
     nodes: int  # sketches of longer spans, merged of these
     node_bytes: int
 
+    @property
+    def bytes(self) -> int:
+        """In all."""
+        return self.leaf_bytes + self.node_bytes
+
 
 @dataclass(frozen=True)
 class Account:
@@ -71,6 +76,11 @@ class Accounts:
         """Of all runs."""
         names = dict.fromkeys(name for run in self.runs for name in run.counts)
         return Account({name: sum(run.counts.get(name, 0) for run in self.runs) for name in names})
+
+    @property
+    def names(self) -> list[str]:
+        """What counts of windows there are that say something."""
+        return [name for name in self.total.counts if any(window.counts.get(name) for window in self.telling)]
 
     @property
     def telling(self) -> list[Account]:
@@ -130,6 +140,9 @@ _ERRORS: dict[type, Callable[[Any, Sequence[Any]], str]] = {
         f"counts are sure to {percent(1 / (sketch.parameters['capacity'] + 1))} of the total; "
         f"exact up to {sketch.parameters['capacity']:,} different items"
     ),
-    Kll: lambda sketch, _: f"±{percent(sketch.rank_error)} of the rank with 99 % confidence",
+    Kll: lambda sketch, _: (
+        f"±{percent(2.296 / sketch.parameters['k'] ** 0.9723)} of the rank with 99 % confidence; "
+        f"exact up to {sketch.parameters['k']:,} values"
+    ),
     LogHistogram: lambda sketch, _: f"±{percent(sketch.relative_error)} of the value, for certain",
 }

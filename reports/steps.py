@@ -38,6 +38,11 @@ class Steps:
         ends = (self.first + n * self.step for n in range(count))
         return [(begin, min(begin + self.step, self.end)) for begin in ends]
 
+    @property
+    def partial(self) -> bool:
+        """Whether there is a piece that is shorter."""
+        return not all(self.whole(*piece) for piece in self.bounds)
+
     def whole(self, begin: datetime, end: datetime) -> bool:
         """Whether a piece is as long as the others, as far as there is anything stored."""
         return end - begin == self.step and begin >= self.start
