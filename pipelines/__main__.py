@@ -16,6 +16,7 @@ PIPELINES = (
     "word_count",
     "rollup",
     "query",
+    "report",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

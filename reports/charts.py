@@ -71,10 +71,12 @@ def draw(lines: Sequence[Line], steps: Steps, *, from_zero: bool, label: str, ti
             _grid(axes, [value for value, _ in up])
         when = [dates.date2num(begin + (end - begin) / 2) for begin, end in steps.bounds]
         whole = [steps.whole(*piece) for piece in steps.bounds]
+        # An amount fills what is under it, unless that would hide how uncertain it is.
+        under = from_zero and not any(point.low < point.high for line in lines for point in line.points if point)
         dots = [
             f"M{_place(axes, x, y)}h0 c{at % _COLOURS}"
             for at, line in enumerate(lines)
-            for x, y in _draw_line(axes, at % _COLOURS, line, when, whole)
+            for x, y in _draw_line(axes, at % _COLOURS, line, when, whole, under=under)
         ]
         low, high = axes.get_ylim()
         svg = _cleaned(figure, dots, label)
@@ -106,7 +108,7 @@ def _scale(axes: Axes, lines: Sequence[Line], *, from_zero: bool) -> bool:
 
 
 def _draw_line(
-    axes: Axes, colour: int, line: Line, when: Sequence[float], whole: Sequence[bool]
+    axes: Axes, colour: int, line: Line, when: Sequence[float], whole: Sequence[bool], *, under: bool
 ) -> Iterator[tuple[float, float]]:
     """Draws bands and lines; what stands alone, and the last value, is told as a dot."""
     for run in _runs(line):
@@ -117,6 +119,8 @@ def _draw_line(
         if lows != [point.high for point in known]:
             axes.fill_between(xs, lows, highs, linewidth=0).set_gid(f"band c{colour}")
         values = [point.value for point in known]
+        if under and len(run) > 1:
+            axes.fill_between(xs, 0, values, linewidth=0).set_gid(f"under c{colour}")
         full = [at for at, n in enumerate(run) if whole[n]]
         if full:
             first, last = full[0], full[-1] + 1
@@ -186,13 +190,13 @@ def _place(axes: Axes, x: float, y: float) -> str:
 
 
 def _cleaned(figure: Figure, dots: Sequence[str], label: str) -> Markup:
-    """The paths that were given names, as classes; a dot is a line without length, which its round end makes visible."""
+    """The paths that have names, which become classes; a dot is a line without length, which its round end shows."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata=dict.fromkeys(["Creator", "Date", "Format", "Type"]))
     paths = []
     for group in ET.fromstring(written.getvalue()).iter(f"{_SVG}g"):  # noqa: S314  our own drawing
         name = group.get("id", "")
-        if name.partition(" ")[0] in {"band", "line", "part", "grid", "zero"}:
+        if name.partition(" ")[0] in {"under", "band", "line", "part", "grid", "zero"}:
             data = _shapes(group)
             paths += [Markup('<path class="{}" d="{}"/>').format(name, shape) for shape in data]
     for dot in dots:
@@ -216,6 +220,6 @@ def _rounded(data: str) -> str:
 
 def swatch(colour: int) -> Markup:
     """A piece of a line, for a legend."""
-    return Markup('<svg class="swatch" viewBox="0 0 24 8" aria-hidden="true"><path class="line c{}" d="M0 4H24"/></svg>').format(
-        escape(str(colour % _COLOURS))
-    )
+    return Markup(
+        '<svg class="swatch" viewBox="0 0 24 8" aria-hidden="true"><path class="line c{}" d="M0 4H24"/></svg>'
+    ).format(escape(str(colour % _COLOURS)))

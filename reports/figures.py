@@ -24,7 +24,7 @@ _TITLES = {
     "mean": "Mean {}",
     "min": "Least {}",
     "max": "Largest {}",
-    "distinct": "Different {}",
+    "distinct": "Distinct {}",
     "top": "Most frequent {}",
     "quantiles": "Quantiles of {}",
     "loghist": "Quantiles of {}",
@@ -130,11 +130,24 @@ def title_of(measure: str) -> str:
     """What a measure is called: by its kind and column, or by its own name.
 
     >>> title_of("distinct:user"), title_of("count"), title_of("my own")
-    ('Different user', 'Records', 'my own')
+    ('Distinct user', 'Records', 'my own')
     """
     kind, _, column = measure.partition(":")
     needs_column = "{}" in _TITLES.get(kind, "")
     return _TITLES[kind].format(column) if kind in _TITLES and needs_column == bool(column) else measure
+
+
+def short_of(measure: str) -> str:
+    """What a measure is called where there is little room.
+
+    >>> short_of("distinct:user"), short_of("top:hashtags"), short_of("quantiles:length")
+    ('distinct user', 'hashtags', 'length')
+    """
+    kind, _, column = measure.partition(":")
+    if column and kind in {"top", "quantiles", "loghist"}:
+        return column
+    title = title_of(measure)
+    return title if title == measure else title[0].lower() + title[1:]
 
 
 def is_list(store: Store, measure: str) -> bool:
@@ -145,7 +158,7 @@ def is_list(store: Store, measure: str) -> bool:
 def is_number(store: Store, measure: str) -> bool:
     """Whether answers are numbers, estimates, or several of these by rank."""
     answer = _of_nothing(store, measure)
-    return answer is None or isinstance(answer, int | float | Estimate | dict) and not isinstance(answer, bool)
+    return answer is None or (isinstance(answer, int | float | Estimate | dict) and not isinstance(answer, bool))
 
 
 def numbers_of(store: Store) -> list[str]:
@@ -187,7 +200,9 @@ def panel_of(store: Store, measure: str, pieces: Sequence[Answer | None], whole:
     question = store.measures[measure].question
     if ranks or isinstance(_of_nothing(store, measure), dict):
         lines = [
-            Line(f"{rank:g}", [estimate((value or {}).get(rank)) for value in values], estimate((of_all or {}).get(rank)))
+            Line(
+                f"{rank:g}", [estimate((value or {}).get(rank)) for value in values], estimate((of_all or {}).get(rank))
+            )
             for rank in ranks
         ]
     else:

@@ -46,7 +46,6 @@ class Account:
     counts: Mapping[str, int]
     start: datetime | None = None
     end: datetime | None = None
-    name: str = ""  # of the run
 
     @property
     def read(self) -> int:

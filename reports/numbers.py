@@ -13,10 +13,10 @@ _UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(m
 
 
 def shown(number: float | None) -> str:
-    """A number for the eye: whole ones in full up to a million, others to three digits at least.
+    """A number for the eye: whole ones in full up to a million, others to three digits at least; a dash for none.
 
-    >>> shown(12345), shown(1_234_567), shown(0.012345), shown(1234.5), shown(-3), shown(None)
-    ('12,345', '1.235 M', '0.0123', '1,235', '−3', '–')
+    >>> shown(12345), shown(1_234_567), shown(0.012345), shown(1234.5)
+    ('12,345', '1.235 M', '0.0123', '1,235')
     """
     if number is None or math.isnan(number):
         return ABSENT

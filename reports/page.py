@@ -40,19 +40,26 @@ class Rise(Protocol):
     """An item that is more frequent than was to be expected; `group` are the values of keys, by name or in order."""
 
     @property
-    def group(self) -> Mapping[str, Any] | tuple[Any, ...]: ...  # noqa: D102
+    def group(self) -> Mapping[str, Any] | tuple[Any, ...]: ...
     @property
-    def start(self) -> datetime: ...  # noqa: D102
+    def start(self) -> datetime: ...
     @property
-    def end(self) -> datetime: ...  # noqa: D102
+    def end(self) -> datetime: ...
     @property
-    def item(self) -> Any: ...  # noqa: D102
+    def item(self) -> Any: ...
     @property
-    def count(self) -> int: ...  # noqa: D102
+    def count(self) -> int: ...
     @property
-    def expected(self) -> float: ...  # noqa: D102
+    def expected(self) -> float: ...
     @property
-    def score(self) -> float: ...  # noqa: D102
+    def score(self) -> float: ...
+
+
+class Page(NamedTuple):
+    """A page, and the rows of the store that could not be read: what needs them is left out, and said there, too."""
+
+    html: str
+    damaged: list[str]
 
 
 def report_page(
@@ -64,7 +71,7 @@ def report_page(
     step: timedelta | None = None,
     rises: Sequence[Rise] | None = None,
     accounts: Accounts | None = None,
-) -> str:
+) -> Page:
     """A page about [start, end), all that is stored unless bounds are given, in pieces of `step`, or of a round length.
 
     `rises` are listed in a section of their own, the highest score first; `accounts` are the ledgers of the runs that
@@ -85,7 +92,8 @@ def report_page(
             "damaged": reader.damaged,
             "windows": (steps.end - steps.start) // steps.window,
         }
-    return _environment(steps, list(store.by)).get_template("page.html.j2").render(shown)
+    html = _environment(steps, list(store.by)).get_template("page.html.j2").render(shown)
+    return Page(html, shown.get("damaged", []))
 
 
 def _environment(steps: Steps | None, keys: Sequence[str]) -> Environment:
@@ -99,7 +107,7 @@ def _environment(steps: Steps | None, keys: Sequence[str]) -> Environment:
     environment.filters |= {
         "shown": numbers.shown, "exact": numbers.exact, "percent": numbers.percent, "size": numbers.size,
         "duration": numbers.duration, "each": numbers.each, "text": numbers.text_of, "identity": numbers.identity,
-        "moment": numbers.moment, "rfc3339": rfc3339, "title_of": figures.title_of,
+        "moment": numbers.moment, "rfc3339": rfc3339, "title_of": figures.title_of, "short_of": figures.short_of,
     }  # fmt: skip
     environment.globals |= {
         "swatch": charts.swatch, "rate": rate, "tongue": tongue, "shown_windows": _WINDOWS,
@@ -171,7 +179,9 @@ class Column(NamedTuple):
 
 def columns_of_panel(panel: Panel) -> list[Column]:
     """A column for each line."""
-    return [Column(line.name or panel.title, {"data-at": line.at} if line.at else {}, line.points) for line in panel.lines]
+    return [
+        Column(line.name or panel.title, {"data-at": line.at} if line.at else {}, line.points) for line in panel.lines
+    ]
 
 
 def columns_of_ranking(ranking: Ranking) -> list[Column]:

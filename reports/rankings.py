@@ -65,8 +65,8 @@ def rankings_of(reader: Reader, measures: Sequence[str]) -> list[Ranking]:
                 )
                 for rank, (item, count) in enumerate(answer.values[measure], start=1)
             ],
-            now and (now.start, now.end),
-            before and (before.start, before.end),
+            (now.start, now.end) if now else None,
+            (before.start, before.end) if before else None,
         )
         for answer in whole
         for measure in measures
