@@ -31,7 +31,7 @@ _COLOURS = 6  # different lines; more of them begin again
 _WIDE = 100  # from this ratio of the largest to the least value on, a scale is logarithmic
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "streamsketch", "path.simplify": True, "axes.unicode_minus": True}
 _DATES = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
-_ZERO_DATES = ["", "%Y", "%b", "%-d %b", "%H:%M", "%H:%M"]
+_ZERO_DATES = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -149,7 +149,7 @@ def _runs(line: Line) -> Iterator[list[int]]:
 
 
 def _time_ticks(axes: Axes, first: datetime, last: datetime) -> list[tuple[float, str]]:
-    locator = dates.AutoDateLocator(minticks=2, maxticks=5, tz=UTC)
+    locator = dates.AutoDateLocator(minticks=3, maxticks=6, tz=UTC)
     axes.xaxis.set_major_locator(locator)
     formatter = dates.ConciseDateFormatter(
         locator, tz=UTC, formats=_DATES, zero_formats=_ZERO_DATES, offset_formats=[""] * 6, show_offset=False

@@ -9,6 +9,7 @@ from typing import Any
 
 ABSENT = "–"  # noqa: RUF001  as typographers write what is not there
 _LONG = 120  # characters of a text that are shown
+_OVERRIDES = "\u202d\u202e"  # would let a text read other than it is
 _UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
 
@@ -69,17 +70,23 @@ def size(count: int) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """A length of time in words: in the longest unit of which it is a whole number.
+    """A length of time in words: in the longest unit of which it is a whole number, or in days and what is left.
 
-    >>> duration(timedelta(minutes=5)), duration(timedelta(hours=1)), duration(timedelta(seconds=90))
-    ('5 minutes', '1 hour', '90 seconds')
+    >>> duration(timedelta(minutes=5)), duration(timedelta(hours=1)), duration(timedelta(hours=49))
+    ('5 minutes', '1 hour', '2 days and 1 hour')
     """
+    days, rest = divmod(length, _UNITS[0][0])
+    if days and rest:
+        return f"{_counted(days, 'day')} and {duration(rest)}"
     for unit, name in _UNITS:
         count, rest = divmod(length, unit)
         if count and not rest:
-            return f"{count:,} {name}{'s' * (count != 1)}"
-    seconds = length.total_seconds()
-    return f"{seconds:,g} second{'s' * (seconds != 1)}"
+            return _counted(count, name)
+    return _counted(length.total_seconds(), "second")
+
+
+def _counted(count: float, name: str) -> str:
+    return f"{count:,g} {name}{'s' * (count != 1)}" if count % 1 else f"{int(count):,} {name}{'s' * (count != 1)}"
 
 
 def each(length: timedelta) -> str:
@@ -132,7 +139,8 @@ def _picture(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    return "\ufffd" if 0xD800 <= code < 0xE000 or 0x80 <= code < 0xA0 or code & 0xFFFE == 0xFFFE else character
+    unseen = 0xD800 <= code < 0xE000 or 0x80 <= code < 0xA0 or code & 0xFFFE == 0xFFFE
+    return "\ufffd" if unseen or character in _OVERRIDES else character
 
 
 def identity(item: Any) -> str:

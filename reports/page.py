@@ -1,8 +1,8 @@
 """The page of a store: headline figures, series, lists, groups, cost and ledger, in one HTML file without a network.
 
 Numbers carry their exact value in `data-value`, and what they answer in `data-measure`, `data-from`, `data-to`,
-`data-where`, `data-at`, `data-item` and `data-bound` of themselves or of what holds them, so that each can be asked of
-the store again; those that are not an answer of it say in `data-source` what they are.
+`data-where`, `data-at`, `data-item` and `data-bound` of themselves, of the head of their column, or of what holds them,
+so that each can be asked of the store again; those that are not an answer of it say in `data-source` what they are.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def _environment(steps: Steps | None, keys: Sequence[str]) -> Environment:
         "columns_of_groups": columns_of_groups, "where_of": where_of,
         "pairs_of": lambda rise: pairs_of(rise.group, keys),
     }  # fmt: skip
+    clock = Clock.of(steps) if steps else Clock()
+    environment.filters |= {"when": clock, "at": clock.at}
     if steps:
-        clock = Clock.of(steps)
-        environment.filters["when"] = clock
         environment.globals |= {
             "chart": lambda panel, about="": draw_panel(panel, steps, clock, about),
             "spark": lambda ranked: draw_trail(ranked, steps, clock),
@@ -129,9 +129,9 @@ def _environment(steps: Steps | None, keys: Sequence[str]) -> Environment:
 class Clock:
     """Writes when a piece begins: its date where the range has several days, its seconds where pieces have some."""
 
-    date: bool
-    time: bool
-    seconds: bool
+    date: bool = True
+    time: bool = True
+    seconds: bool = True
 
     @classmethod
     def of(cls, steps: Steps) -> Clock:
@@ -139,6 +139,10 @@ class Clock:
         several = steps.first.date() != (steps.end - timedelta(microseconds=1)).date()
         days = not any(begin.hour or begin.minute for begin, _ in steps.bounds) and not steps.step % timedelta(days=1)
         return cls(several or days, not days, bool(steps.step % timedelta(minutes=1)))
+
+    def at(self, moment: datetime) -> str:
+        """As a part of a sentence: at 12:00, or on 1 Mar 12:00."""
+        return f"{'on' if self.date else 'at'} {self(moment)}"
 
     def __call__(self, moment: datetime) -> str:
         date = f"{moment.day} {moment:%b}" if self.date else ""
@@ -165,8 +169,8 @@ def _said(line: Line, steps: Steps, clock: Clock) -> str:
     known = [point for point in line.points if point]
     if line.peak is None:
         return f"{name}no value"
-    highest, when = max(point.value for point in known), clock(steps.bounds[line.peak][0])
-    return f"{name}highest {numbers.shown(highest)} at {when}, last {numbers.shown(known[-1].value)}"
+    highest, when = max(point.value for point in known), clock.at(steps.bounds[line.peak][0])
+    return f"{name}highest {numbers.shown(highest)} {when}, last {numbers.shown(known[-1].value)}"
 
 
 class Column(NamedTuple):
