@@ -124,7 +124,8 @@ def _draw_line(
         full = [at for at, n in enumerate(run) if whole[n]]
         if full:
             first, last = full[0], full[-1] + 1
-            axes.plot(xs[first:last], values[first:last])[0].set_gid(f"line c{colour}")
+            if last - first > 1:
+                axes.plot(xs[first:last], values[first:last])[0].set_gid(f"line c{colour}")
             pieces = [(0, first + 1), (last - 1, len(run))]
         else:
             pieces = [(0, len(run))]

@@ -224,8 +224,8 @@ def rate(count: float, length: timedelta) -> tuple[float, str]:
     """
     for unit, name in _RATES:
         if count * unit >= length:
-            return count * (unit / length), name
-    return count * (timedelta(days=1) / length), "day"
+            return count / (length / unit), name
+    return count / (length / timedelta(days=1)), "day"
 
 
 def tongue(key: str, value: Any) -> str | None:

@@ -63,7 +63,7 @@ def cut(
     stop = end if end is not None else _EPOCH + bounds[1] * window
     if stop <= begin:
         raise ValueError(f"a range must end after it begins, got {begin.isoformat()} to {stop.isoformat()}")
-    length = step or round_step(begin, stop, window)
+    length = round_step(begin, stop, window) if step is None else step
     if length < window or length % window:
         raise ValueError(f"a step must be a multiple of windows of {window}, got {length}")
     first = begin if start is not None else begin - (begin - _EPOCH) % length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ MEASURES = {
     "quantiles:ms": StoredMeasure(Kll(8), Question("quantiles", (0.5, 0.99))),
     "mean:ms": StoredMeasure(Total(), Question("mean")),
     "max:ms": StoredMeasure(Moments(), Question("max")),
-    "top:tag": StoredMeasure(HeavyHitters(12), Question("top", (6,))),
+    "top:tag": StoredMeasure(HeavyHitters(14), Question("top", (10,))),
 }
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "مرحبا بالعالم", "nul\0byte", "x" * 900,
@@ -67,7 +67,8 @@ def new_store(tmp_path: Path) -> Iterator[NewStore]:
                 for measure in ("quantiles:ms", "mean:ms", "max:ms"):
                     sketches[measure].add_many(chance.lognormal(3, 1, count) if measure != "mean:ms" else [3] * count)
                 more = [*tags, *(f"tag {n}" for n in range(20))]
-                sketches["top:tag"].add_many([more[n] for n in chance.integers(0, len(more), count)])
+                rare = chance.integers(0, len(more), count) * chance.integers(0, 2, count)
+                sketches["top:tag"].add_many([more[(n * at) % len(more)] for n in rare] + more[:9])
                 leaves.append(Leaf(start + at * window, key, count, sketches))
         store.write("a", leaves)
         store.settle()
@@ -183,6 +184,3 @@ def ask_again() -> Callable[[Store, list[Number]], int]:
 
     return ask
 
-
-def after(minutes: float) -> datetime:
-    return NOON + timedelta(minutes=minutes)
