@@ -116,7 +116,9 @@ def _draw_line(
         known = [point for point in points if point]
         ceiling = axes.get_ylim()[1]
         lows, highs = [point.low for point in known], [min(point.high, ceiling) for point in known]
-        if lows != [point.high for point in known]:
+        if lows != highs and len(run) == 1:
+            axes.plot([xs[0], xs[0]], [lows[0], highs[0]])[0].set_gid(f"span c{colour}")
+        elif lows != highs:
             axes.fill_between(xs, lows, highs, linewidth=0).set_gid(f"band c{colour}")
         values = [point.value for point in known]
         if under and len(run) > 1:
@@ -197,7 +199,7 @@ def _cleaned(figure: Figure, dots: Sequence[str], label: str) -> Markup:
     paths = []
     for group in ET.fromstring(written.getvalue()).iter(f"{_SVG}g"):  # noqa: S314  our own drawing
         name = group.get("id", "")
-        if name.partition(" ")[0] in {"under", "band", "line", "part", "grid", "zero"}:
+        if name.partition(" ")[0] in {"under", "band", "span", "line", "part", "grid", "zero"}:
             data = _shapes(group)
             paths += [Markup('<path class="{}" d="{}"/>').format(name, shape) for shape in data]
     for dot in dots:

@@ -167,7 +167,7 @@ def test_one_window_is_a_dot(new_store: Any, read_page: Any, ask_again: Any) -> 
     page = read_page(html)
     assert ask_again(store, page.numbers)
     drawn = [(a.get("class") or "").split()[0] for tag, a in page.tags if tag == "path" and a["d"] != "M0 4H24"]
-    assert set(drawn) == {"grid", "zero", "dot"}
+    assert set(drawn) == {"grid", "zero", "dot", "span"}
     assert "The busiest" not in html
 
 
