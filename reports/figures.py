@@ -22,7 +22,7 @@ _TITLES = {
     "count": "Records",
     "sum": "Sum of {}",
     "mean": "Mean {}",
-    "min": "Least {}",
+    "min": "Smallest {}",
     "max": "Largest {}",
     "distinct": "Distinct {}",
     "top": "Most frequent {}",

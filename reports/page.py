@@ -116,7 +116,7 @@ def _environment(steps: Steps | None, keys: Sequence[str]) -> Environment:
         "pairs_of": lambda rise: pairs_of(rise.group, keys),
     }  # fmt: skip
     clock = Clock.of(steps) if steps else Clock()
-    environment.filters |= {"when": clock, "at": clock.at}
+    environment.filters |= {"when": clock, "at": clock.at, "range": range_of}
     if steps:
         environment.globals |= {
             "chart": lambda panel, about="": draw_panel(panel, steps, clock, about),
@@ -147,6 +147,12 @@ class Clock:
     def __call__(self, moment: datetime) -> str:
         date = f"{moment.day} {moment:%b}" if self.date else ""
         return f"{date} {numbers.clock(moment, seconds=self.seconds) if self.time else ''}".strip()
+
+
+def range_of(steps: Steps) -> str:
+    """From when to when, a date that is the same said once."""
+    same = steps.start.date() == steps.end.date()
+    return f"{numbers.moment(steps.start)} to {numbers.clock(steps.end) if same else numbers.moment(steps.end)}"
 
 
 def draw_panel(panel: Panel, steps: Steps, clock: Clock, about: str) -> charts.Chart:

@@ -86,7 +86,9 @@ def test_ledgers_beside_the_store_are_found_and_summed(store: Path) -> None:
     growing = beside / "20260302T120000.000000Z"  # that of a run without an end
     growing.mkdir()
     window = {"window_start": "2026-03-01T12:00:00Z", "window_end": "2026-03-01T12:01:00Z"}
-    (growing / "0.jsonl").write_text(ledger(read=4, used=3, late=1) + json.dumps({**window, "read": 4, "used": 3, "late": 1}))
+    (growing / "0.jsonl").write_text(
+        ledger(read=4, used=3, late=1) + json.dumps({**window, "read": 4, "used": 3, "late": 1})
+    )
     (growing / "1.jsonl").write_text(ledger(read=1, used=1))
     page = page_of(store)
     assert '<span data-value="15" data-source="ledger read">' in page

@@ -47,11 +47,11 @@ def new_store(tmp_path: Path) -> Iterator[NewStore]:
         events: int = 20,
         tags: list[str] = HOSTILE,
         skip: Callable[[int], bool] = lambda _: False,
-        name: str = "store",
+        uri: str = "",
     ) -> Store:
         chance = np.random.default_rng(7)
         store = Store.create(
-            str(tmp_path / f"{name}.db"), window=window, by=dict.fromkeys(keys, "text"), measures=MEASURES
+            uri or str(tmp_path / "store.db"), window=window, by=dict.fromkeys(keys, "text"), measures=MEASURES
         )
         made.append(store)
         leaves = []
@@ -183,4 +183,3 @@ def ask_again() -> Callable[[Store, list[Number]], int]:
         return asked
 
     return ask
-

@@ -84,9 +84,7 @@ def test_a_last_piece_that_is_short_is_drawn_apart() -> None:
         ([None, None], True, False, True),
     ],
 )
-def test_a_scale_fits_what_it_shows(
-    values: list[float | None], from_zero: bool, logarithmic: bool, zero: bool
-) -> None:
+def test_a_scale_fits_what_it_shows(values: list[float | None], from_zero: bool, logarithmic: bool, zero: bool) -> None:
     drawn = chart(values, from_zero=from_zero)
     assert (drawn.logarithmic, drawn.zero) == (logarithmic, zero)
     assert all(0 <= tick.place <= 100 for tick in (*drawn.across, *drawn.up))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,12 @@ _FAINT = """() => {
     return [...found];
 }"""
 
+# Whether texts in Arabic script stand to the left of the number that follows them, as all others do.
+_BEFORE_ITS_NUMBER = """() => [...document.querySelectorAll('.list [data-item] > bdi')]
+    .filter(text => /^[\u0600-\u06ff]/.test(text.textContent))
+    .map(text => [text, text.nextElementSibling].map(each => each.getBoundingClientRect()))
+    .map(([text, number]) => text.right <= number.left + 1)"""
+
 
 @dataclass(frozen=True)
 class Rise:
@@ -98,7 +105,7 @@ class Rise:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A browser, talked to through a pipe: no port is open."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  only these tests need it
+    from playwright.sync_api import sync_playwright
 
     place = shutil.which("chromium")
     assert place, "Chromium must be installed: apt-get install chromium fonts-noto-core fonts-noto-cjk"
@@ -121,7 +128,7 @@ def page(store: Store, tmp_path: Path) -> Path:
     """All sections of it."""
     place = tmp_path / "page.html"
     minutes = [NOON + timedelta(minutes=n) for n in range(31)]
-    windows = [Account({"read": 9, "used": 8, "late": 1}, *bounds) for bounds in zip(minutes, minutes[1:], strict=False)]
+    windows = [Account({"read": 9, "used": 8, "late": 1}, *bounds) for bounds in pairwise(minutes)]
     rises = [
         Rise(("ja", "a"), minutes[5], minutes[10], "決勝" * 40, 31, 1.5, 12.25),
         Rise((HOSTILE, "a"), minutes[5], minutes[10], HOSTILE, 31, 1.5, 12.0),
@@ -174,10 +181,7 @@ def test_every_number_that_a_browser_has_is_the_stores(chromium: Any, page: Path
 def test_a_text_reads_in_its_own_direction_beside_its_number(chromium: Any, page: Path) -> None:
     tab = chromium.new_page(viewport={"width": 1280, "height": 900})
     tab.goto(page.as_uri())
-    right = tab.evaluate(
-        """() => [...document.querySelectorAll('.list [data-item] > bdi')].filter(text => /^[\u0600-\u06ff]/.test(text.textContent))
-            .map(text => text.getBoundingClientRect().right <= text.nextElementSibling.getBoundingClientRect().left + 1)"""
-    )
+    right = tab.evaluate(_BEFORE_ITS_NUMBER)
     assert right
     assert all(right)
     tab.close()

@@ -23,7 +23,11 @@ DAY = timedelta(days=1)
 def test_a_round_step_is_of_whole_windows_and_cuts_into_few_pieces(
     begin: datetime, window: timedelta, windows: int
 ) -> None:
-    end = min(begin + windows * window, datetime(9000, 1, 1, tzinfo=UTC)) if windows * window < 2_000_000 * DAY else begin + DAY
+    end = (
+        min(begin + windows * window, datetime(9000, 1, 1, tzinfo=UTC))
+        if windows * window < 2_000_000 * DAY
+        else begin + DAY
+    )
     step = round_step(begin, end, window)
     assert not step % window
     assert (end - begin) / step <= POINTS
