@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ _ROUND = (
     *(n for n in (1, 2, 5, 10, 15, 20, 30)),
     *(n * _MINUTE for n in (1, 2, 5, 10, 15, 20, 30)),
     *(n * _HOUR for n in (1, 2, 3, 4, 6, 8, 12)),
-    *(n * _DAY for n in (1, 2, 7, 14, 28)),
+    *(n * _DAY for n in (1, 2, 7, 14, 28, 56, 140, 280, 560, 1400, 2800, 5600, 14_000, 28_000)),
 )
 _MICRO = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,12 +84,12 @@ def round_step(begin: datetime, end: datetime, window: timedelta, points: int = 
     def pieces(step: timedelta) -> int:
         return -((_EPOCH - end) // step) - (begin - _EPOCH) // step
 
-    for seconds in _ROUND:
-        step = timedelta(seconds=seconds)
-        if not step % window and pieces(step) <= points:
-            return step
-    unit = window if timedelta(days=28) % window else timedelta(days=28)
-    count = max(1, -(-((end - begin) // unit) // points))
-    while pieces(count * unit) > points:
-        count += 1
-    return count * unit
+    def first(steps: Iterable[timedelta]) -> timedelta | None:
+        return next((step for step in steps if pieces(step) <= points), None)
+
+    own = first(number * 10**power * window for power in range(18) for number in (1, 2, 5))
+    rounds = (timedelta(seconds=seconds) for seconds in _ROUND)
+    nice = first(step for step in rounds if not step % window)
+    if own is None or (nice and nice <= 3 * own):
+        return nice or window
+    return own  # windows of odd lengths make no round step, or a long one
