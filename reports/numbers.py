@@ -70,19 +70,21 @@ def size(count: int) -> str:
 
 
 def duration(length: timedelta) -> str:
-    """A length of time in words: in the longest unit of which it is a whole number, or in days and what is left.
+    """A length of time in words: in the longest unit of which it is a whole number, or in all that it takes.
 
-    >>> duration(timedelta(minutes=5)), duration(timedelta(hours=1)), duration(timedelta(hours=49))
-    ('5 minutes', '1 hour', '2 days and 1 hour')
+    >>> duration(timedelta(minutes=5)), duration(timedelta(seconds=90)), duration(timedelta(hours=49.5))
+    ('5 minutes', '90 seconds', '2 days, 1 hour and 30 minutes')
     """
-    days, rest = divmod(length, _UNITS[0][0])
-    if days and rest:
-        return f"{_counted(days, 'day')} and {duration(rest)}"
     for unit, name in _UNITS:
         count, rest = divmod(length, unit)
         if count and not rest:
             return _counted(count, name)
-    return _counted(length.total_seconds(), "second")
+    parts = []
+    for unit, name in _UNITS if length > _UNITS[0][0] else ():
+        count, length = divmod(length, unit)
+        parts += [_counted(count, name)] if count else []
+    parts += [_counted(length.total_seconds(), "second")] if length or not parts else []
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
 
 
 def _counted(count: float, name: str) -> str:
