@@ -29,7 +29,17 @@ from reports.steps import Steps
 WIDTH, HEIGHT = 1000, 200  # of the drawing, in its own units
 _COLOURS = 6  # different lines; more of them begin again
 _WIDE = 100  # from this ratio of the largest to the least value on, a scale is logarithmic
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "streamsketch", "path.simplify": True, "axes.unicode_minus": True}
+_SETTINGS = {  # all that a drawing depends on, whatever settings a user has of his own
+    "svg.fonttype": "none",
+    "svg.hashsalt": "streamsketch",
+    "path.simplify": True,
+    "path.simplify_threshold": 1 / 9,
+    "path.sketch": None,
+    "path.snap": True,
+    "date.interval_multiples": True,
+    "savefig.bbox": None,
+    "savefig.dpi": "figure",
+}
 _DATES = ["%Y", "%b", "%-d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
 _ZERO_DATES = ["", "%Y", "%-d %b", "%-d %b", "%H:%M", "%H:%M"]
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -10,6 +10,7 @@ from typing import Any
 ABSENT = "–"  # noqa: RUF001  as typographers write what is not there
 _LONG = 120  # characters of a text that are shown
 _OVERRIDES = "\u202d\u202e"  # would let a text read other than it is
+_SECOND = (timedelta(seconds=1), "second")
 _UNITS = ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute"))
 
 
@@ -75,15 +76,14 @@ def duration(length: timedelta) -> str:
     >>> duration(timedelta(minutes=5)), duration(timedelta(seconds=90)), duration(timedelta(hours=49.5))
     ('5 minutes', '90 seconds', '2 days, 1 hour and 30 minutes')
     """
-    for unit, name in _UNITS:
-        count, rest = divmod(length, unit)
-        if count and not rest:
-            return _counted(count, name)
+    if length < _UNITS[0][0]:
+        unit, name = next(((unit, name) for unit, name in _UNITS if length and not length % unit), _SECOND)
+        return _counted(length / unit, name)
     parts = []
-    for unit, name in _UNITS if length > _UNITS[0][0] else ():
-        count, length = divmod(length, unit)
-        parts += [_counted(count, name)] if count else []
-    parts += [_counted(length.total_seconds(), "second")] if length or not parts else []
+    for unit, name in _UNITS:
+        parts += [_counted(length // unit, name)] if length >= unit else []
+        length %= unit
+    parts += [_counted(length.total_seconds(), "second")] if length else []
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
 
 
@@ -97,7 +97,8 @@ def each(length: timedelta) -> str:
     >>> each(timedelta(hours=1)), each(timedelta(minutes=5))
     ('hour', '5 minutes')
     """
-    return duration(length).removeprefix("1 ")
+    words = duration(length)
+    return words if " and " in words else words.removeprefix("1 ")
 
 
 def moment(when: datetime, *, seconds: bool = False) -> str:

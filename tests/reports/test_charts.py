@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import matplotlib as mpl
 import pytest
 
 from reports.charts import HEIGHT, WIDTH, Chart, draw
@@ -108,4 +109,10 @@ def test_what_is_said_is_escaped_and_colours_are_left_to_the_page() -> None:
     drawn = chart([1, 2])
     assert 'aria-label="&lt;said&gt;"' in drawn.svg
     assert "#" not in drawn.svg
-    assert drawn.svg == chart([1, 2]).svg
+
+
+def test_settings_that_a_user_has_of_his_own_change_nothing() -> None:
+    usual = chart([1, 5, 2, 9])
+    own = {"path.sketch": (3, 50, 2), "path.snap": False, "date.interval_multiples": False, "savefig.bbox": "tight"}
+    with mpl.rc_context({**own, "timezone": "Asia/Tokyo", "savefig.dpi": 300, "path.simplify": False}):
+        assert chart([1, 5, 2, 9]) == usual
