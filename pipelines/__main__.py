@@ -20,6 +20,7 @@ PIPELINES = (
     "word_count",
     "rollup",
     "query",
+    "report",
     "plan",
     "classify_tweets",
     "collect_tweets",

@@ -30,6 +30,7 @@ from rich.table import Table
 from pipelines.launch import RunError
 from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
+from pipelines.ranges import read_range
 from pipelines.results import in_one_line, table
 from rollups import Store
 from rollups.comparing import Comparisons, compare
@@ -76,7 +77,7 @@ def run(options: Options, flags: list[str], console: Console) -> None:
         raise UsageError(f"query runs no pipeline, so it takes no flags of Beam, got {' '.join(flags)}")
     try:
         with Store(options.store) as store:
-            start, end = _range(store, options)
+            start, end = read_range(store, options.from_, options.to, options.last, told_by="query")
             asked: dict[str, Any] = {
                 "measures": list(options.measure) or None,
                 "start": start,
@@ -100,17 +101,6 @@ def run(options: Options, flags: list[str], console: Console) -> None:
         raise RunError("\n".join(["answers that need these are left out:", *answers.damaged]))
 
 
-def _range(store: Store, options: Options) -> tuple[datetime | None, datetime | None]:
-    """The range that is asked for, in whole windows."""
-    window = timedelta(microseconds=store.window)
-    bounds = store.bounds()
-    if options.last and bounds:
-        end = _EPOCH + bounds[1] * window
-        return _widened(end - timedelta(seconds=parse_duration(options.last)), window, up=False), end
-    start = _widened(_moment(options.from_), window, up=False) if options.from_ else None
-    return start, _widened(_moment(options.to), window, up=True) if options.to else None
-
-
 def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What is asked otherwise where answers are to be compared."""
     conditions = dict(_condition(store, text) for text in texts if "=" in text)
@@ -125,32 +115,13 @@ def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict
     start, end = asked["start"] or first, asked["end"] or last
     if "/" in times[0]:
         one, _, two = times[0].partition("/")
-        start, end = _widened(_moment(one), window, up=False), _widened(_moment(two), window, up=True)
+        start, end = read_range(store, one, two, "", told_by="query")
     else:
         ago = end - start if times[0] == "previous" else timedelta(seconds=parse_duration(times[0]))
         start, end = start - ago, end - ago
     if start < first:
         _note(f"the first window begins at {rfc3339(first)}: nothing is known from {rfc3339(start)} until then")
     return {**other, "start": start, "end": end}
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"a time must be like 2026-03-01 or 2026-03-01T12:00:00Z, got {text!r}") from error
-    if moment.tzinfo is None and len(text) > len("2026-03-01"):
-        raise ValueError(f"a time must name its zone, such as Z or +02:00, got {text!r}")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _widened(moment: datetime, window: timedelta, *, up: bool) -> datetime:
-    """The bound of a window at a moment, or the nearest one outside, which is told."""
-    places, rest = divmod(moment - _EPOCH, window)
-    bound = _EPOCH + (places + (up and bool(rest))) * window
-    if rest:
-        _note(f"windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}")
-    return bound
 
 
 def _note(text: str) -> None:

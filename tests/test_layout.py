@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["pipelines", "transforms", "rollups", "models"])
+@pytest.mark.parametrize("name", ["pipelines", "transforms", "rollups", "reports", "models"])
 def test_the_generic_names_resolve_to_this_tree(name: str) -> None:
     assert Path(str(importlib.import_module(name).__file__)).parent == ROOT / name
 
@@ -28,8 +28,7 @@ def test_every_pipeline_has_one_stem() -> None:
 
 def test_the_wheel_holds_every_package() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    inits = [
-        init for name in ("pipelines", "transforms", "rollups", "models") for init in (ROOT / name).rglob("__init__.py")
-    ]
+    names = ("pipelines", "transforms", "rollups", "reports", "models")
+    inits = [init for name in names for init in (ROOT / name).rglob("__init__.py")]
     there = [init.parent for init in inits]
     assert sorted(declared) == sorted(".".join(package.relative_to(ROOT).parts) for package in there)
