@@ -115,7 +115,8 @@ def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict
     start, end = asked["start"] or first, asked["end"] or last
     if "/" in times[0]:
         one, _, two = times[0].partition("/")
-        start, end = read_range(store, one, two, "", told_by="query")
+        begin, stop = read_range(store, one, two, "", told_by="query")
+        start, end = begin or first, stop or last
     else:
         ago = end - start if times[0] == "previous" else timedelta(seconds=parse_duration(times[0]))
         start, end = start - ago, end - ago

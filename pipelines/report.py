@@ -8,11 +8,12 @@ windows. What was read, used and rejected is told from the ledgers beside the st
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -23,11 +24,13 @@ from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
 from pipelines.ranges import read_range
 from rollups import Store
+from rollups.rising import StoredRise, find_rises
 from transforms.windows import parse_duration
 
 if TYPE_CHECKING:
     from reports.holdings import Accounts
 
+_PANES = 600  # that a range is cut into at most, to see what rises
 _RUN = re.compile(r"\d{8}T[\d.]+Z(\.json)?")  # what a run calls its ledger in a directory of them
 
 
@@ -65,7 +68,10 @@ def run(options: Options, flags: list[str], console: Console) -> None:
         with Store(options.store) as store:
             start, end = read_range(store, options.from_, options.to, options.last, told_by="report")
             step = timedelta(seconds=parse_duration(options.step)) if options.step else None
-            page = report_page(store, title=options.title, start=start, end=end, step=step, accounts=accounts)
+            rises = _rises(store, start, end)
+            page = report_page(
+                store, title=options.title, start=start, end=end, step=step, rises=rises, accounts=accounts
+            )
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
     try:
@@ -77,6 +83,23 @@ def run(options: Options, flags: list[str], console: Console) -> None:
     console.print(f"the page is in {options.output}", highlight=False, markup=False, soft_wrap=True)
     if page.damaged:
         raise RunError("\n".join(["answers that need these are left out of the page:", *page.damaged]))
+
+
+def _rises(store: Store, start: datetime | None, end: datetime | None) -> list[StoredRise] | None:
+    """What rose most of each list, in all and for each key: every item once; None where there is no list."""
+    measures = [name for name in store.measures if name.startswith("top:")]
+    bounds = store.bounds()
+    if not measures or not bounds:
+        return None
+    windows = timedelta(microseconds=store.window)
+    pane = -(-((end - start) // windows if start and end else bounds[1] - bounds[0]) // _PANES) * windows
+    highest: dict[tuple[str, tuple[Any, ...], str], StoredRise] = {}
+    for measure, by in itertools.product(measures, [[], *([key] for key in store.by)]):
+        for rise in find_rises(store, measure, by=by, start=start, end=end, pane=pane, half_life=60 * pane):
+            place = measure, tuple(rise.group.items()), rise.item
+            if place not in highest or rise.score > highest[place].score:
+                highest[place] = rise
+    return list(highest.values())
 
 
 def _name_of(store: str) -> str:

@@ -13,19 +13,21 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
+from pipelines import report as report_page
 from pipelines.connectors import has_end, read, write
 from pipelines.connectors.write_store import WriteStore, create_store, sketches_of
 from pipelines.ledger import write_aside, write_ledger
-from pipelines.options import JobOptions, option
+from pipelines.options import JobOptions, UsageError, option
 from pipelines.results import table
 from rollups import Store
-from rollups.rising import StoredRise, find_rises
+from rollups.query import Answer
+from rollups.rising import StoredRise, always_there, find_rises
 from transforms.columnar import MeasureBatches
 from transforms.deduplication import DeduplicateApproximately
 from transforms.lateness import Gate
@@ -160,29 +162,45 @@ def _id(tweet: Tweet) -> str:
 
 
 def report(options: Options, console: Console) -> None:
-    """Merges windows into longer spans, and shows what there is by language, what rose, and what was passed on."""
+    """Merges windows into longer spans; shows what there is by language, what rose, and what was passed on; a page."""
     with Store(options.store) as store:
         store.settle()
         console.print(_languages(store))
         console.print(_risen(store, options))
         console.print(_stories(store))
     console.print(f"All files are in {options.output}", highlight=False, soft_wrap=True)
+    page = report_page.Options(
+        store=options.store, output=f"{options.output}/page.html", title="Trending", ledger=options.ledger
+    )
+    try:
+        report_page.run(page, [], console)
+    except UsageError as error:
+        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
 
 
 def _languages(store: Store) -> Table:
     """The languages with the most tweets, in all."""
-    measures = ["count", "distinct:user", "top:hashtag"]
+    measures = ["count", "distinct:user", "top:hashtag", "top:word"]
     answers = sorted(store.query(measures=measures, by=["lang"]), key=lambda answer: -answer.values["count"])
+    stop_words = always_there(store, "top:word", by=["lang"])
     rows = [
         (
             answer.group["lang"],
             answer.values["count"],
             str(answer.values["distinct:user"]),
             "  ".join(f"#{tag} {count.value:.0f}" for tag, count in answer.values["top:hashtag"][:3]),
+            "  ".join(_words(answer, stop_words.get((answer.group["lang"],), set()))[:3]),
         )
         for answer in answers[:_LINES]
     ]
-    return table("What there is", "language", "tweets", "users", "hashtags", rows=rows)
+    return table("What there is", "language", "tweets", "users", "hashtags", "words", rows=rows)
+
+
+def _words(answer: Answer, stop_words: set[Any]) -> list[str]:
+    """The most frequent words, without those that are always there."""
+    frequent: Any = answer.sketches["top:word"]
+    counts = frequent.top(frequent.parameters["capacity"])
+    return [f"{word} {count.value:.0f}" for word, count in counts if word not in stop_words]
 
 
 def _risen(store: Store, options: Options) -> Table:

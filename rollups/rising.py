@@ -39,35 +39,36 @@ def find_rises(
     where: Mapping[str, Any] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    pane: timedelta | None = None,
     width: int = 10,
     half_life: timedelta = timedelta(hours=1),
     least: float = 6.0,
 ) -> list[StoredRise]:
-    """What rose in windows of `width` stored ones that end in (start, end], in order of time, the highest score first.
+    """What rose in windows of `width` panes that end in (start, end], in order of time, the highest score first.
+
+    A pane is a stored window unless it is said to be several.
 
     `measure` is one of the most frequent items (`top:…`), of which a record has each once at most. For groups of the
     key columns `by`; all time that is stored unless bounds are given. Scores are those of `models.rising`.
     """
-    window = timedelta(microseconds=store.window)
-    panes = half_life / window
-    earlier = None if start is None else start - math.ceil(_HALF_LIVES * panes) * window
+    pane = pane or timedelta(microseconds=store.window)
+    panes = half_life / pane
+    earlier = None if start is None else start - math.ceil(_HALF_LIVES * panes) * pane
     rising: dict[tuple[Any, ...], Rising] = {}
     rises: list[StoredRise] = []
-    for answer in store.query(measures=["count", measure], by=by, where=where, start=earlier, end=end, step=window):
+    for answer in store.query(measures=["count", measure], by=by, where=where, start=earlier, end=end, step=pane):
         group = tuple(answer.group.values())
         known = rising.setdefault(group, Rising(width=width, half_life=panes))
         records: Any = answer.sketches["count"]
         frequent: Any = answer.sketches[measure]
         told = known.step(
-            (answer.start - EPOCH) // window,
+            (answer.start - EPOCH) // pane,
             {str(item): count for item, count in frequent.lower_counts().items()},
             records.count,
             least=least,
         )
         if start is None or answer.end > start:
-            rises += [
-                StoredRise(answer.group, answer.end - width * window, answer.end, *astuple(rise)) for rise in told
-            ]
+            rises += [StoredRise(answer.group, answer.end - width * pane, answer.end, *astuple(rise)) for rise in told]
     return rises
 
 
