@@ -13,8 +13,11 @@ if ! cmp -s "$here/requirements.lock" "$venv/installed.lock"; then
     echo "First use: installing into $venv (a minute or two, once) …" >&2
     "${PYTHON:-python3.11}" -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/requirements.lock"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$here"
     cp "$here/requirements.lock" "$venv/installed.lock"
+fi
+if ! cmp -s "$here/pyproject.toml" "$venv/installed.toml"; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e "$here" 2>/dev/null
+    cp "$here/pyproject.toml" "$venv/installed.toml"
 fi
 
 case "${1:-}" in

@@ -12,11 +12,16 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines import launch
+from pipelines.options import UsageError
+
 PIPELINES = (
+    "trending",
     "word_count",
     "rollup",
     "query",
     "report",
+    "plan",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",
@@ -43,10 +48,6 @@ def main(arguments: Sequence[str]) -> int:
     explain = bool(os.environ.get("STREAMSKETCH_TRACEBACK"))
     if not explain:
         logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # says again what is reported below
-    # Beam takes a second to import: a list of pipelines and a wrong name need not wait for it.
-    from pipelines import launch  # noqa: PLC0415
-    from pipelines.options import UsageError  # noqa: PLC0415
-
     try:
         launch.run_command(name, importlib.import_module(f"pipelines.{name}"), rest)
     except UsageError as error:

@@ -13,10 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from pipelines.connectors import beside, has_end
-
 Parsed = TypeVar("Parsed", bound="Options")
 
 
@@ -24,9 +20,12 @@ class UsageError(Exception):
     """What a user asked for cannot be; the message says the rule, what came, and what to do."""
 
 
-def option(help_text: str, *, default: Any = dataclasses.MISSING) -> Any:
-    """One option of a pipeline: what it means, and its default unless it must be given."""
-    return dataclasses.field(default=default, metadata={"help": help_text})
+def option(help_text: str, *, default: Any = dataclasses.MISSING, bare: bool = False) -> Any:
+    """One option of a pipeline: what it means, and its default unless it must be given.
+
+    Where it is `bare`, a text, its flag may be left out.
+    """
+    return dataclasses.field(default=default, metadata={"help": help_text, "bare": bare})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +40,10 @@ class Options:
         """
         parser = _parser_of(cls, program, description)
         given, others = parser.parse_known_args(arguments)
+        for field in dataclasses.fields(cls):
+            # A word after a flag of Beam is the value of that.
+            if field.metadata["bare"] and field.name not in given and others and not others[0].startswith("-"):
+                setattr(given, field.name, others.pop(0))
         _refuse_unknown(others, known=list(parser._option_string_actions))  # noqa: SLF001  argparse has no public list
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in given:
@@ -62,6 +65,8 @@ class JobOptions(Options):
     ledger: str = option("where the counts of the run go (default: beside the output)", default="")
 
     def __post_init__(self) -> None:
+        from pipelines.connectors import beside, has_end  # noqa: PLC0415  takes Beam, and so a second
+
         object.__setattr__(self, "rejects", self.rejects or beside(self.output, "rejects.jsonl"))
         object.__setattr__(self, "ledger", self.ledger or _ledger_of(self.output, grows=not has_end(self.input)))
 
@@ -71,6 +76,8 @@ def _ledger_of(output: str, grows: bool) -> str:
 
     That of a run without an end grows: it is a directory itself.
     """
+    from pipelines.connectors import beside  # noqa: PLC0415
+
     place = beside(output, "ledger.json")
     if place.endswith((".json", ":")):
         return place
@@ -96,6 +103,8 @@ def _parser_of(options: type[Options], program: str, description: str) -> argpar
         help_text = field.metadata["help"]
         if field.default not in (dataclasses.MISSING, None, "", False, ()):
             help_text += f" (default: {field.default})"
+        if field.metadata["bare"]:
+            help_text += f"; {flag} may be left out"
         shared = {"dest": field.name, "default": argparse.SUPPRESS, "help": help_text.replace("%", "%%")}
         if hint is bool:
             parser.add_argument(flag, action="store_true", **shared)
@@ -137,6 +146,10 @@ def _converter(flag: str, hint: Any) -> Callable[[str], Any]:
 
 def _refuse_unknown(flags: list[str], known: list[str]) -> None:
     """Raises where Beam does not know a flag either: Beam alone would run on with the default."""
+    if not flags:
+        return
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415  takes a second
+
     beam_flags: list[str] = []
     unknown: list[str] = []
 

@@ -1,9 +1,14 @@
 """Answers any range of time from a store of rollups, by any of its keys.
 
-    python -m pipelines query --store tweets.db --last 6h --by lang --measure count --step 1h
+    python -m pipelines query tweets.db --last 6h --by lang --measure count --step 1h
 
 Times are RFC 3339, or days in UTC; --last ends with the latest window. A range is widened to whole windows. In JSON a
 line is an object: keys, from, to, and each measure, an estimate with its bounds.
+
+    python -m pipelines query tweets.db --last 1d --measure distinct:user --compare previous
+
+says what each measure is now, what it was before, and its change; of distinct counts how many are new and how many are
+in both, so that --where lang=ja --compare lang=en tells how far two audiences overlap.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +32,8 @@ from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
 from pipelines.results import in_one_line, table
 from rollups import Store
-from rollups.query import Answers, rfc3339
+from rollups.comparing import Comparisons, compare
+from rollups.query import Answer, Answers, rfc3339
 from transforms.windows import parse_duration
 
 _MICRO = timedelta(microseconds=1)
@@ -40,7 +46,7 @@ _READ: dict[str, Callable[[str], Any]] = {"text": str, "integer": int, "real": f
 class Options(BaseOptions):
     """Which store to ask, for what, and how answers are shown."""
 
-    store: str = option("the file of the store, or postgresql://user@host/name")
+    store: str = option("the file of the store, or postgresql://user@host/name", bare=True)
     from_: str = option("the begin of the range (default: the first window)", default="")
     to: str = option("the end of the range (default: the end of the latest window)", default="")
     last: str = option("the length of a range that ends with the latest window, as 6h", default="")
@@ -48,6 +54,12 @@ class Options(BaseOptions):
     where: tuple[str, ...] = option("the value of a key, as lang=ja, or lang= where it is missing", default=())
     measure: tuple[str, ...] = option("a measure to answer (default: all)", default=())
     step: str = option("answer for each piece of the range of this length, as 1h", default="")
+    open: bool = option("answer windows that are not over yet, too, with what is known by now", default=False)
+    compare: tuple[str, ...] = option(
+        "with what: previous (the range before), some time ago as 7d, a range as 2026-03-01/2026-03-02, or other keys "
+        "as lang=en",
+        default=(),
+    )
     format: Literal["table", "json", "csv", "parquet"] = option("how answers are shown", default="table")
     output: str = option("a file for the answers, which parquet needs (default: the console)", default="")
 
@@ -65,18 +77,23 @@ def run(options: Options, flags: list[str], console: Console) -> None:
     try:
         with Store(options.store) as store:
             start, end = _range(store, options)
-            answers = store.query(
-                measures=list(options.measure) or None,
-                start=start,
-                end=end,
-                by=[name.strip() for name in options.by.split(",") if name],
-                where=dict(_condition(store, text) for text in options.where),
-                step=timedelta(seconds=parse_duration(options.step)) if options.step else None,
-            )
+            asked: dict[str, Any] = {
+                "measures": list(options.measure) or None,
+                "start": start,
+                "end": end,
+                "by": [name.strip() for name in options.by.split(",") if name],
+                "where": dict(_condition(store, text) for text in options.where),
+                "step": timedelta(seconds=parse_duration(options.step)) if options.step else None,
+                "open": options.open,
+            }
+            other = _other(store, options.compare, asked)
+            answers = compare(store, other, **asked) if other else store.query(**asked)
     except (ValueError, FileNotFoundError) as error:
         raise UsageError(str(error)) from error
+    if answers.open_windows and not options.open:
+        _note(f"windows that are not over yet are left out: {answers.open_windows:,} of them; --open includes them")
     if options.format == "table":
-        console.print(_table(answers))
+        console.print(_comparisons(answers) if isinstance(answers, Comparisons) else _table(answers))
     else:
         _tell(answers, options)
     if answers.damaged:
@@ -94,6 +111,29 @@ def _range(store: Store, options: Options) -> tuple[datetime | None, datetime | 
     return start, _widened(_moment(options.to), window, up=True) if options.to else None
 
 
+def _other(store: Store, texts: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked otherwise where answers are to be compared."""
+    conditions = dict(_condition(store, text) for text in texts if "=" in text)
+    other: dict[str, Any] = {"where": {**asked["where"], **conditions}} if conditions else {}
+    times, bounds = [text for text in texts if "=" not in text], store.bounds()
+    if len(times) > 1:
+        raise ValueError(f"there must be one time to compare with, got {' and '.join(times)}")
+    if not times or not bounds:
+        return other
+    window = timedelta(microseconds=store.window)
+    first, last = _EPOCH + bounds[0] * window, _EPOCH + bounds[1] * window
+    start, end = asked["start"] or first, asked["end"] or last
+    if "/" in times[0]:
+        one, _, two = times[0].partition("/")
+        start, end = _widened(_moment(one), window, up=False), _widened(_moment(two), window, up=True)
+    else:
+        ago = end - start if times[0] == "previous" else timedelta(seconds=parse_duration(times[0]))
+        start, end = start - ago, end - ago
+    if start < first:
+        _note(f"the first window begins at {rfc3339(first)}: nothing is known from {rfc3339(start)} until then")
+    return {**other, "start": start, "end": end}
+
+
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
@@ -109,8 +149,12 @@ def _widened(moment: datetime, window: timedelta, *, up: bool) -> datetime:
     places, rest = divmod(moment - _EPOCH, window)
     bound = _EPOCH + (places + (up and bool(rest))) * window
     if rest:
-        print(f"query: windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}", file=sys.stderr)  # noqa: T201
+        _note(f"windows are {window} long; {rfc3339(moment)} becomes {rfc3339(bound)}")
     return bound
+
+
+def _note(text: str) -> None:
+    print(f"query: {text}", file=sys.stderr)  # noqa: T201  beside the answers, which may be piped
 
 
 def _condition(store: Store, text: str) -> tuple[str, Any]:
@@ -131,7 +175,28 @@ def _table(answers: Answers) -> Table:
     return table(f"{len(rows):,} answers from {answers.reads:,} sketches", *(rows[0] if rows else ()), rows=cells)
 
 
-def _tell(answers: Answers, options: Options) -> None:
+def _comparisons(compared: Comparisons) -> Table:
+    """A row for each group and measure, and where there are several steps for each of them."""
+    rows = []
+    ranges = {(*_bounds(row.now), *_bounds(row.before)) for row in compared}
+    for row in compared:
+        times = {"from": rfc3339(row.now.start), "before": rfc3339(row.before.start)} if len(ranges) > 1 else {}
+        for name, change in row.changes.items():
+            told = {"change": change.why or change.change, "new": change.new, "both": change.both}
+            values = {"now": change.now, "was": change.before, **told}
+            cells = {name: "" if value is None else in_one_line(value) for name, value in values.items()}
+            rows.append({**row.group, **times, "measure": name, **cells})
+    title = f"{len(compared):,} comparisons from {compared.reads:,} sketches"
+    if len(ranges) == 1:
+        title = "{} to {}, compared with {} to {}".format(*next(iter(ranges)))
+    return table(title, *(rows[0] if rows else ()), rows=[tuple(row.values()) for row in rows])
+
+
+def _bounds(answer: Answer) -> tuple[str, str]:
+    return rfc3339(answer.start), rfc3339(answer.end)
+
+
+def _tell(answers: Answers | Comparisons, options: Options) -> None:
     if options.format == "parquet":
         pq.write_table(answers.to_arrow(), options.output)
         return
@@ -142,12 +207,12 @@ def _tell(answers: Answers, options: Options) -> None:
         sys.stdout.write(text)
 
 
-def _json_lines(answers: Answers) -> Iterator[str]:
+def _json_lines(answers: Answers | Comparisons) -> Iterator[str]:
     for row in answers:
         yield orjson.dumps(row.as_json()).decode() + "\n"
 
 
-def _csv(answers: Answers) -> Iterator[str]:
+def _csv(answers: Answers | Comparisons) -> Iterator[str]:
     """A column for each number: bounds as `distinct:user.low`, quantiles as `quantiles:ms.0.5`; lists are JSON."""
     rows = [dict(_flat(row.as_json())) for row in answers]
     names = list(dict.fromkeys(name for row in rows for name in row))

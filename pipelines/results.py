@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.connectors.standard_streams import visible
-
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _NARROW = 20  # characters
 
 
 def read_json(path: str) -> Any:
     """The first line of a file, as JSON."""
+    from apache_beam.io.filesystem import CompressionTypes  # noqa: PLC0415  what shows no files starts without Beam
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
+
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         return orjson.loads(stream.readline())
 
@@ -40,6 +41,15 @@ def table(title: str, *columns: str, rows: Iterable[tuple[object, ...]]) -> Tabl
 def _cell(value: object) -> Text:
     shown = f"{value:,}" if isinstance(value, int) else visible(" ".join(str(value).split()))
     return Text(shown, no_wrap=True, overflow="ellipsis")
+
+
+def visible(text: str) -> str:
+    r"""Text without power over a terminal.
+
+    >>> visible("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def share(part: int, whole: int) -> str:

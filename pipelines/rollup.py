@@ -6,31 +6,42 @@ Events are rows of Parquet or Avro, JSON objects, or lines of an access log (hos
 bytes, referrer, agent); a field of a field is named user.id, each item of a list counts.
 Keys are text unless they say otherwise: --by lang,device:integer. Measures: count, sum:bytes, mean:bytes, min:bytes,
 max:bytes, distinct:user@0.02, top:page=20, quantiles:latency=0.5,0.99, loghist:latency=0.5,0.99, where after @ stands
-the error. The same run again changes nothing; other input adds to what is there.
+the error. --where 'status >= 500 and startswith(path, "/api/")' keeps some events. The same run again changes nothing;
+other input adds to what is there.
+
+With --input watch:events/ --window "10s, lateness 10m, early every 5s" --runner PrismRunner it measures files as they
+appear in a directory and writes windows as they are told, until Ctrl-C; late events go to a place beside the store.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import apache_beam as beam
+import orjson
 from rich.console import Console
 
-from pipelines.connectors import read_batches
-from pipelines.connectors.write_store import WriteStore
-from pipelines.ledger import write_ledger
+from pipelines.connectors import beside, field_names, has_end, read, read_batches, write
+from pipelines.connectors.write_store import WriteStore, create_store, sketches_of
+from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
-from pipelines.results import in_one_line, table
-from rollups import Store, StoredMeasure
+from pipelines.results import in_one_line, share, table
+from rollups import Store
 from transforms.accounting import CountRows
 from transforms.columnar import MeasureBatches
-from transforms.combining import SketchCombineFn
+from transforms.conditions import Condition, KeepRows
+from transforms.events import BatchEvents, event_decoder
 from transforms.exact import count
+from transforms.lateness import Gate
 from transforms.measures import Measure, parse_measures
-from transforms.sketches import Question
+from transforms.missing import CountMissing
 from transforms.tables import Field, Kind
+from transforms.tallies import CountByWindow
+from transforms.watermarks import FromStamps
 from transforms.windowing import WindowPolicy
 from transforms.windows import Fixed, to_micros
 
@@ -41,12 +52,14 @@ _NUMERIC = {"sum", "mean", "min", "max", "quantiles", "loghist"}
 class Options(JobOptions):
     """What to measure, by what, and where to keep it."""
 
-    input: str = option("where events come from: a file, a glob, a directory")
+    input: str = option("where events come from: a file, a glob, a directory, or watch:DIRECTORY")
     output: str = option("what rejects and ledgers are beside (default: the store)", default="")
+    late: str = option("where events go whose windows were over (default: beside the output)", default="")
     event_time: str = option("the field that holds the event time")
     by: str = option("the fields that make a key, as lang,device:integer", default="")
     measure: tuple[str, ...] = option("what to measure, as distinct:user@0.01; given once for each", default=())
-    window: WindowPolicy = option("the size of windows", default=WindowPolicy("10s"))
+    where: str = option("which events are measured, as status >= 500 (default: all)", default="")
+    window: WindowPolicy = option("the size of windows, as 10s or '10s, lateness 10m'", default=WindowPolicy("10s"))
     store: str = option("the file of the store, or postgresql://user@host/name")
     contribution: str = option("what this run adds to or replaces (default: made of the input's address)", default="")
     rebuild: bool = option("replace what this contribution has written, whatever it counted", default=False)
@@ -56,10 +69,19 @@ class Options(JobOptions):
             raise ValueError(
                 f"a store keeps windows of one size, got {self.window.window}: any range is asked for later"
             )
+        accumulating = WindowPolicy(
+            self.window.window,
+            allowed_lateness=self.window.allowed_lateness,
+            early=self.window.early,
+            late=self.window.late,
+            accumulation="accumulating",  # what is written replaces what was written before
+        )
+        object.__setattr__(self, "window", accumulating)
         made = hashlib.blake2b(self.input.encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "contribution", self.contribution or made)
         object.__setattr__(self, "output", self.output or ("rollup" if "://" in self.store else self.store))
         super().__post_init__()
+        object.__setattr__(self, "late", self.late or beside(self.output, "late.jsonl"))
 
     @property
     def size(self) -> int:
@@ -74,54 +96,95 @@ class Options(JobOptions):
 
     @property
     def measures(self) -> dict[str, Measure]:
-        """What is kept of each measure: its sketch. Records are counted in any case."""
-        asked = {"count": Measure(None, count())} | parse_measures(self.measure)
-        return {
-            name: Measure(measure.column, SketchCombineFn(measure.combine_fn.make)) for name, measure in asked.items()
-        }
+        """What is measured. Records are counted in any case."""
+        return {"count": Measure(None, count())} | parse_measures(self.measure)
+
+    @property
+    def condition(self) -> Condition | None:
+        """Which events are measured, where it is not all."""
+        return Condition(self.where, measured_fields(self)) if self.where else None
+
+    @property
+    def fields(self) -> str:
+        """Where it is told which fields were missing."""
+        return f"{self.ledger.removesuffix('.json')}.fields.jsonl"
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads events, measures each window and key, and writes the sketches behind."""
-    events = pipeline | "Read" >> read_batches(options.input, fields_of(options))
-    create_store(options)
+    fields = fields_of(options)
+    if has_end(options.input):
+        events = pipeline | "Read" >> read_batches(options.input, fields)
+        rows = events.records
+        _ = rows | "CountMissing" >> CountMissing() | "WriteFields" >> write(options.fields)
+    else:
+        events = pipeline | "Read" >> read(options.input, event_decoder(fields), stamped=True)
+        gate = events.records | "Gate" >> Gate(options.window, FromStamps())
+        rows = gate.in_time | "Batch" >> BatchEvents(fields)
+        write_aside("Late", options.late, gate.late, options.window)
+    used = {"used": rows}
+    if condition := options.condition:
+        parted = rows | "Where" >> KeepRows(condition)
+        used = {"used": parted.kept, "filtered": parted.filtered}
+    create_store(options.store, window=options.size, by=options.keys, measures=options.measures)
     _ = (
-        events.records
+        used["used"]
         | "Measure"
         >> MeasureBatches(
-            by=list(options.keys), measures=options.measures, windows=options.window, event_time=options.event_time
+            by=list(options.keys),
+            measures=sketches_of(options.measures),
+            windows=options.window,
+            event_time=options.event_time,
         )
         | "Write" >> WriteStore(options.store, options.contribution, rebuild=options.rebuild)
     )
-    write_ledger(options, events, used=events.records | "CountUsed" >> CountRows())
+    if has_end(options.input):
+        write_ledger(options, events, **{name: of | f"Count_{name}" >> CountRows() for name, of in used.items()})
+    else:
+        window = options.window.window
+        tallies = {name: of | f"Count_{name}" >> CountByWindow(window, options.event_time) for name, of in used.items()}
+        tallies |= {"read": gate.read, "late": gate.late | "Count_late" >> CountByWindow(window)}
+        write_ledger(options, events, tallies, options.window)
 
 
 def fields_of(options: Options) -> list[Field]:
-    """The fields that are needed, and what their values must be; ValueError where one must be two things."""
+    """The fields that are needed, the time first, and what their values must be."""
+    kinds = measured_fields(options)
+    if condition := options.condition:
+        for path, kind in condition.fields.items():
+            _agree(kinds, path, kind)
+    return [Field(path, kind) for path, kind in kinds.items()]
+
+
+def measured_fields(options: Options) -> dict[str, Kind]:
+    """The kinds of what is measured, and by what; ValueError where one must be two things."""
     kinds: dict[str, Kind] = {options.event_time: "time"}
     for name, kind in options.keys.items():
         _agree(kinds, name, kind)
     for name, measure in options.measures.items():
         if measure.column is not None:
-            number = name.partition(":")[0] in _NUMERIC
-            _agree(kinds, measure.column, "number" if number else "any")
-    return [Field(path, kind) for path, kind in kinds.items()]
+            _agree(kinds, measure.column, "number" if name.partition(":")[0] in _NUMERIC else "any")
+    return kinds
+
+
+# Kinds that one field can be at once, and what it then is.
+_BOTH: dict[frozenset[Kind], Kind] = {
+    frozenset({"number", "real"}): "real",
+    frozenset({"number", "integer"}): "integer",
+    frozenset({"real", "integer"}): "integer",
+}
 
 
 def _agree(kinds: dict[str, Kind], path: str, kind: Kind) -> None:
     known = kinds.setdefault(path, kind)
-    if {known, kind} == {"any", "number"}:
-        kinds[path] = "number"
-    elif kind not in (known, "any"):
+    if kind in (known, "any"):
+        return
+    if known == "any":
+        kinds[path] = kind
+    elif both := _BOTH.get(frozenset({known, kind})):
+        kinds[path] = both
+    else:
         raise ValueError(f"the field {path} is used as {known} and as {kind}: it can be one of them")
-
-
-def create_store(options: Options) -> None:
-    """Makes the store, or sees that the one that is there is alike."""
-    asked = {"count": Measure(None, count())} | parse_measures(options.measure)
-    fns = {name: measure.combine_fn for name, measure in asked.items()}
-    measures = {name: StoredMeasure(fn.make(), cast("Question", fn.answer)) for name, fn in fns.items()}
-    Store.create(options.store, window=options.size, by=options.keys, measures=measures).close()
 
 
 def report(options: Options, console: Console) -> None:
@@ -132,6 +195,23 @@ def report(options: Options, console: Console) -> None:
     if bounds is None:
         console.print("no window yet")
         return
-    title = f"{bounds[1] - bounds[0]:,} windows of {options.window} in {options.store}"
+    title = f"{bounds[1] - bounds[0]:,} windows of {options.window.window} in {options.store}"
     values = answers.rows[0].values.items()
     console.print(table(title, "measure", "of all time", rows=[(name, in_one_line(value)) for name, value in values]))
+    if has_end(options.input):
+        _tell_missing(options, console)
+
+
+def _tell_missing(options: Options, console: Console) -> None:
+    """Which fields had no value, and what a field may be called that nobody has."""
+    counts = [orjson.loads(line) for line in Path(options.fields).read_bytes().splitlines()]
+    missing = [of for of in counts if of["missing"]]
+    if missing:
+        rows = [(of["field"], of["missing"], share(of["missing"], of["rows"])) for of in missing]
+        console.print(table("Fields without a value", "field", "rows", "share", rows=rows))
+    for of in missing:
+        if of["missing"] == of["rows"]:
+            names = field_names(options.input)
+            near = difflib.get_close_matches(of["field"], names, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            console.print(f"rollup: no row has a field {of['field']}; {advice}", highlight=False, soft_wrap=True)

@@ -50,7 +50,9 @@ def connect(uri: str, *, create: bool = False) -> Database:
     if uri.startswith(("postgresql://", "postgres://")):
         return _Postgres(uri)
     path = Path(uri.removeprefix("sqlite:"))
-    if not create and not path.exists():
+    if create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif not path.exists():
         raise FileNotFoundError(f"there must be a store at {path}, and there is none: write one with rollup first")
     return _SQLite(path)
 

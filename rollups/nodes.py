@@ -14,8 +14,10 @@ from transforms.sketches import Sketch, load
 _TOGETHER = 64  # spans that are made in one transaction
 _NAMED = 500  # keys that a statement names; among more of them, those asked for are picked
 
-# The closed windows of one span have one row for each key, and for windows one for each contribution to it.
+# A span has one row for each key, and a window one for each contribution to it. Nodes hold closed windows only, so that
+# those that are open are read beside them where they are asked for.
 _LEAVES = "SELECT key_number, sketch FROM leaves WHERE measure = ? AND place = ? AND closed"
+_OPEN = "SELECT key_number, sketch FROM leaves WHERE measure = ? AND place = ? AND NOT closed"
 _NODES = "SELECT key_number, sketch FROM nodes WHERE measure = ? AND level = ? AND place = ?"
 
 Merged: TypeAlias = dict[Any, Sketch]
@@ -29,9 +31,12 @@ class Reading:
     damaged: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))  # by key
 
 
-def rows_of(database: Database, measure: int, span: Span, keys: Collection[int] | None = None) -> Rows:
-    """Keys and images of a span, as they are stored; of all keys, or of some."""
-    statement, values = (_NODES, [measure, *span]) if span.level else (_LEAVES, [measure, span.place])
+def rows_of(
+    database: Database, measure: int, span: Span, keys: Collection[int] | None = None, *, closed: bool = True
+) -> Rows:
+    """Keys and images of a span, as they are stored; of all keys, or of some. Of a window, what is closed or is not."""
+    leaves = _LEAVES if closed else _OPEN
+    statement, values = (_NODES, [measure, *span]) if span.level else (leaves, [measure, span.place])
     if keys is not None and len(keys) <= _NAMED:
         return database.execute(f"{statement} AND key_number IN ({', '.join('?' * len(keys))})", [*values, *keys])
     rows = database.execute(statement, values)
@@ -49,10 +54,16 @@ def mark_stale(database: Database, spans: Iterable[Span]) -> None:
 
 
 def sketches_of(
-    database: Database, measure: int, span: Span, keys: Collection[int] | None, reading: Reading
+    database: Database,
+    measure: int,
+    span: Span,
+    keys: Collection[int] | None,
+    reading: Reading,
+    *,
+    closed: bool = True,
 ) -> Iterable[tuple[int, Sketch]]:
     """Keys and sketches of a span. Where a node is damaged its halves are read; a damaged leaf is told in `reading`."""
-    for key, image in rows_of(database, measure, span, keys):
+    for key, image in rows_of(database, measure, span, keys, closed=closed):
         reading.sketches += 1
         try:
             yield key, load(bytes(image))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from rollups.nodes import Reading, sketches_of, stale_spans
 from rollups.schema import StoreError, quoted
-from rollups.tree import cover
+from rollups.tree import Span, cover
 from rollups.written import as_json
 from transforms.sketches import Sketch
 
 if TYPE_CHECKING:
     from rollups.store import Store
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 
 
@@ -46,6 +46,8 @@ class Answers:
     rows: list[Answer]
     reads: int  # how many stored sketches were read
     damaged: list[str] = field(default_factory=list)  # rows that cannot be read; groups that need them are left out
+    steps: list[tuple[datetime, datetime]] = field(default_factory=list)  # those of which nothing came included
+    open_windows: int = 0  # windows of the range that are not over yet: left out unless they were asked for
 
     def __iter__(self) -> Iterator[Answer]:
         return iter(self.rows)
@@ -55,8 +57,7 @@ class Answers:
 
     def to_arrow(self) -> pa.Table:
         """A table: a column for each key, `from`, `to`, and one for each measure as `Answer.as_json` has it."""
-        rows = [{**answer.as_json(), "from": answer.start, "to": answer.end} for answer in self.rows]
-        return pa.Table.from_pylist(rows)
+        return as_table({**answer.as_json(), "from": answer.start, "to": answer.end} for answer in self.rows)
 
 
 def query(
@@ -68,11 +69,13 @@ def query(
     by: Sequence[str] = (),
     where: Mapping[str, Any] | None = None,
     step: timedelta | None = None,
+    open: bool = False,  # noqa: A002  as the flag is called
 ) -> Answers:
     """Answers for each group of the key columns `by`, over [start, end) or for each `step` of it.
 
     All measures unless some are named; all time that is stored unless `start` or `end` are given. `where` keeps the
     keys that have these values. Groups of which nothing came are left out; without `by` there is one group, always.
+    Windows that are not over yet are left out, unless `open` ones are asked for: then they answer what is known by now.
     A range of n windows takes at most some 2 log2(n) sketches for each key and contribution.
 
     Raises StoreError for measures or keys that are not stored, ValueError for bounds that are not those of windows.
@@ -89,14 +92,19 @@ def query(
     last = bounds[1] if end is None else _place(end, store.window)
     stride = max(last - first, 1) if step is None else _stride(step, store.window)
     stale, rows, reads, damaged = stale_spans(store.database), list[Answer](), 0, list[str]()
+    opened, steps = _open_windows(store, first, last), list[tuple[datetime, datetime]]()
     for begin in range(first, last, stride):
         stop = min(begin + stride, last)
+        steps.append((EPOCH + begin * store.window * _MICRO, EPOCH + stop * store.window * _MICRO))
         inside = max(begin, bounds[0]), min(stop, bounds[1])
         reading, merged = Reading(), defaultdict[tuple[Any, ...], dict[str, Sketch]](dict)
-        for span in cover(*inside, top=store.top, usable=lambda span: span not in stale):
+        spans = [(span, True) for span in cover(*inside, top=store.top, usable=lambda span: span not in stale)]
+        if open:
+            spans += [(Span(0, place), False) for place in opened if begin <= place < stop]
+        for span, closed in spans:
             for name in names:
                 number = store.number_of(name)
-                for key, sketch in sketches_of(store.database, number, span, selected, reading):
+                for key, sketch in sketches_of(store.database, number, span, selected, reading, closed=closed):
                     of_group = merged[groups[key]]
                     if name in of_group:
                         of_group[name].merge(sketch)
@@ -109,11 +117,20 @@ def query(
                 continue
             sketches = {name: merged[group].get(name) or store.measures[name].empty.copy() for name in names}
             values = {name: store.measures[name].question(sketch) for name, sketch in sketches.items()}
-            when = _EPOCH + begin * store.window * _MICRO, _EPOCH + stop * store.window * _MICRO
-            rows.append(Answer(dict(zip(by, group, strict=True)), *when, sketches, values))
+            rows.append(Answer(dict(zip(by, group, strict=True)), *steps[-1], sketches, values))
         reads += reading.sketches
         damaged += [problem for of_key in reading.damaged.values() for problem in of_key]
-    return Answers(rows, reads, damaged)
+    return Answers(rows, reads, damaged, steps, len(opened))
+
+
+def _open_windows(store: Store, first: int, last: int) -> list[int]:
+    """The windows from `first` to before `last` of which some contribution says that they are not over yet."""
+    number = store.number_of(next(iter(store.measures)))
+    rows = store.database.execute(
+        "SELECT DISTINCT place FROM leaves WHERE measure = ? AND place BETWEEN ? AND ? AND NOT closed ORDER BY place",
+        [number, first, last - 1],
+    )
+    return [place for (place,) in rows]
 
 
 def _groups(store: Store, by: Sequence[str], where: Mapping[str, Any]) -> dict[int, tuple[Any, ...]]:
@@ -139,9 +156,9 @@ def _require_known(what: str, names: Sequence[str], known: Collection[str]) -> N
 def _place(moment: datetime, window: int) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"a moment must have a zone, got {moment.isoformat()}: for example datetime(…, tzinfo=UTC)")
-    place, odd = divmod((moment - _EPOCH) // _MICRO, window)
+    place, odd = divmod((moment - EPOCH) // _MICRO, window)
     if odd:
-        near = (rfc3339(_EPOCH + n * window * _MICRO) for n in (place, place + 1))
+        near = (rfc3339(EPOCH + n * window * _MICRO) for n in (place, place + 1))
         raise ValueError(f"a range must begin and end with windows, got {rfc3339(moment)}: use {' or '.join(near)}")
     return place
 
@@ -151,6 +168,19 @@ def _stride(step: timedelta, window: int) -> int:
     if odd or stride < 1:
         raise ValueError(f"a step must be a multiple of windows of {window * _MICRO}, got {step}")
     return stride
+
+
+def as_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    """Rows as Arrow has them, where an object without members, which Parquet does not know, is null.
+
+    >>> as_table([{"count": 0, "quantiles": {}}]).to_pylist()
+    [{'count': 0, 'quantiles': None}]
+    """
+    return pa.Table.from_pylist([{name: _or_null(value) for name, value in row.items()} for row in rows])
+
+
+def _or_null(value: Any) -> Any:
+    return {name: _or_null(of) for name, of in value.items()} or None if isinstance(value, dict) else value
 
 
 def rfc3339(moment: datetime) -> str:

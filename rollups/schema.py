@@ -37,6 +37,7 @@ def create_tables(database: Database, by: Mapping[str, str]) -> None:
         "CREATE TABLE leaves (measure INTEGER NOT NULL, place BIGINT NOT NULL, key_number INTEGER NOT NULL, "
         f"contribution INTEGER NOT NULL, closed BOOLEAN NOT NULL, {answer}, sketch {database.BYTES} NOT NULL, "
         "PRIMARY KEY (measure, place, key_number, contribution))",
+        "CREATE INDEX open_leaves ON leaves (measure, place) WHERE NOT closed",  # they are few
         "CREATE TABLE nodes (measure INTEGER NOT NULL, level INTEGER NOT NULL, place BIGINT NOT NULL, "
         f"key_number INTEGER NOT NULL, sketch {database.BYTES} NOT NULL, "
         "PRIMARY KEY (measure, level, place, key_number))",

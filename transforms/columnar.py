@@ -24,7 +24,7 @@ from transforms.measures import Measure
 from transforms.partials import Partial, UnitePartials
 from transforms.sketches import SketchColumn, sketch_column
 from transforms.windowing import ApplyWindow, WindowPolicy, window_bounds
-from transforms.windows import AllTime
+from transforms.windows import AllTime, Fixed, to_micros
 
 _ROWS_TOGETHER = 2**19  # of a bundle, grouped at once
 _SHARDS_OF_ALL_TIME = 8
@@ -152,9 +152,8 @@ class _MeasureBundle(beam.DoFn):
         parts = Parts.of(table, self._by, self._windows.window.pane_ends(self._times(table)), self._shards)
         columns = zip(*self._columns(table, parts), strict=True)
         for part, sketches in zip(parts.parts, columns, strict=True):
-            yield WindowedValue(
-                (part.shard, Partial(part.keys, sketches)), _last(self._windows, part.end), [GlobalWindow()]
-            )
+            group = _group(self._windows, part.end) * self._shards + part.shard
+            yield WindowedValue((group, Partial(part.keys, sketches)), _last(self._windows, part.end), [GlobalWindow()])
 
     def _columns(self, table: pa.Table, parts: Parts) -> Iterator[list[SketchColumn]]:
         """For each measure, a column of sketches for each part. What measures share is prepared once."""
@@ -187,12 +186,20 @@ class _MeasureBundle(beam.DoFn):
         return ticks // 1000 if times.type.unit == "ns" else ticks * _MICROS[times.type.unit]
 
 
-# What depends on how time is cut: these two alone.
+# What depends on how time is cut: these alone.
 
 
 def _shards(windows: WindowPolicy) -> int:
     """How many shards there are unless it is said: panes are many groups already."""
     return _SHARDS_OF_ALL_TIME if isinstance(windows.window, AllTime) else 1
+
+
+def _group(windows: WindowPolicy, end: int) -> int:
+    """What parts are grouped by beside their shard: windows that have one pane each are told apart by their key, too.
+
+    Beam's runners look at all windows of a key whenever one of them is told, so many must not share one.
+    """
+    return end // to_micros(windows.window.size) if isinstance(windows.window, Fixed) else 0
 
 
 def _last(windows: WindowPolicy, end: int) -> Timestamp:

@@ -5,6 +5,7 @@
     min:bytes  max:bytes
     distinct:user@0.02          how many different, with the relative error
     top:hashtags=20             the most frequent; a column of lists counts each item
+    top:words=20@0.001          with an error of the counts, relative to all of them
     quantiles:latency=0.5,0.99  with an error of the rank (Kll)
     loghist:latency=0.5,0.99    with a relative error of the value (LogHistogram), the quick one
 
@@ -57,7 +58,7 @@ _KINDS = {
     "min": _Kind(lambda _, __: smallest()),
     "max": _Kind(lambda _, __: largest()),
     "distinct": _Kind(lambda _, error: _named(distinct_count, error=error), error=True),
-    "top": _Kind(lambda n, _: heavy_hitters(int(n or 10)), arguments="20"),
+    "top": _Kind(lambda n, error: _named(heavy_hitters, int(n or 10), error=error), arguments="20", error=True),
     "quantiles": _Kind(lambda qs, error: _named(quantiles, *_ranks(qs), error=error), arguments="0.5,0.99", error=True),
     "loghist": _Kind(
         lambda qs, error: _named(log_quantiles, *_ranks(qs), error=error), arguments="0.5,0.99", error=True

@@ -31,9 +31,9 @@ _DIGITS = re.compile(r"\d{1,20}(\.\d{1,9})?", re.ASCII)
 
 # To Python's \w the vowel signs of Hindi or Thai are no letters; to those who write hashtags they are, and so is the
 # joiner of Persian.
-_MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code)) in {"Mn", "Mc"})
-_LETTER = rf"[\w\u200c{_MARKS}]"
-_HASHTAG = re.compile(rf"(?<!\w)[#\uff03]({_LETTER}*[^\W\d_]{_LETTER}*)")
+MARKS = "".join(chr(code) for code in range(0x300, 0x1F000) if unicodedata.category(chr(code)) in {"Mn", "Mc"})
+LETTER = rf"[\w\u200c{MARKS}]"
+_HASHTAG = re.compile(rf"(?<!\w)[#\uff03]({LETTER}*[^\W\d_]{LETTER}*)")
 _MENTION = re.compile(r"(?<!\w)[@\uff20](\w{1,30})", re.ASCII)
 
 _MEMBERS_OF_A_TWEET = frozenset(Tweet.__dataclass_fields__)

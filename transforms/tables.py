@@ -72,7 +72,7 @@ def columns_of(batch: pa.RecordBatch, fields: Sequence[Field]) -> tuple[pa.Recor
 
     Raises ValueError where a column is missing, or of a type that does not fit: it is the same for all rows.
     """
-    arrays = [_converted(_column(batch, field.path), field) for field in fields]
+    arrays = [_converted(column_at(batch, field.path), field) for field in fields]
     table = pa.RecordBatch.from_arrays(arrays, [field.path for field in fields])
     times = [array for array, field in zip(arrays, fields, strict=True) if field.kind == "time" and array.null_count]
     if not times:
@@ -167,7 +167,8 @@ def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     return pa.array(values)
 
 
-def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
+def column_at(batch: pa.RecordBatch, path: str) -> pa.Array:
+    """The column at a path, such as user.id; ValueError where there is none."""
     if path in batch.schema.names:
         return batch.column(path)
     first, *rest = path.split(".")

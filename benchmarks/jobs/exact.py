@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,6 +34,7 @@ class Truth:
         self._question = job.question
         self._events = events
         columns = {"time", job.column, *([job.key] if job.key else [])}
+        columns |= {"user", "word"} if job.question == "rollup" else set()
         table = pq.read_table(path, columns=sorted(columns)).slice(0, events)
         match job.question:
             case "count" | "top":
@@ -43,6 +45,8 @@ class Truth:
                 self._groups, self._users = _distinct(panes, keys, users, _PANES[job.window])
             case "quantiles":
                 self._starts, self._latencies = _sorted_by_pane(_int64(table["time"]), table[job.column].to_numpy())
+            case "rollup":
+                self._rollup = _by_group(table)
 
     def error_of(self, way: Way, answers: Path) -> float:
         """How far off the answers in a file or folder are, in the terms of the way.
@@ -59,6 +63,8 @@ class Truth:
                 error = self._off_distinct(table, way)
             case "quantiles":
                 error = self._off_quantiles(table, way)
+            case "rollup":
+                error = self._off_rollup(table)
         if not error <= _LIMITS[way.off] * way.error:
             raise WrongAnswersError(f"off by {error:.3%} ({way.off}), allowed are {_LIMITS[way.off] * way.error:.3%}")
         return error
@@ -97,6 +103,47 @@ class Truth:
             for q, column in zip(QUANTILES, ("p50", "p99"), strict=True)
             for values, told in zip(self._latencies, answers[column].to_numpy()[order].tolist(), strict=True)
         )
+
+    def _off_rollup(self, answers: pa.Table) -> float:
+        """The largest error of a rank, where counts are exact, and users and words as near as sketches can be."""
+        told = answers.to_pylist()
+        groups = {(row["start"], row["key"]) for row in told}
+        _require(len(told) == len(groups) and groups == self._rollup.keys(), "windows and keys are not those told")
+        worst = 0.0
+        for row in told:
+            count, users, latencies, words = self._rollup[row["start"], row["key"]]
+            _require(row["count"] == count, f"{count} events were counted as {row['count']}")
+            _require(abs(row["users"] / users - 1) <= _OUTLIER * 0.0325, f"{users} users were told as {row['users']}")
+            least = sorted(words.values())[-TOP] - count / 400
+            rare = [word for word in row["words"] if words[word] < least]
+            _require(len(set(row["words"])) == TOP and not rare, f"words are told as frequent that are not: {rare}")
+            for q, name in zip(QUANTILES, ("p50", "p99"), strict=True):
+                worst = max(worst, _off_rank(latencies, row[name], q))
+        return worst
+
+
+_Group: TypeAlias = tuple[int, int, Floats, Counter[str]]  # events, users, sorted latencies, words
+
+
+def _by_group(table: pa.Table) -> dict[tuple[int, int], _Group]:
+    """What is true of each window, by its start, and key."""
+    panes = _int64(table["time"]) // _PERIOD
+    groups = _group(panes, _int64(table["key"]))
+    order = np.argsort(groups, kind="stable")
+    users, latencies = (table[name].to_numpy()[order] for name in ("user", "latency"))
+    words = table["word"].combine_chunks().take(pa.array(order))
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    true = {}
+    for start, end in zip(starts, [*starts[1:], len(order)], strict=True):
+        pane, key = divmod(int(groups[order[start]]), 2**20)
+        counts = words.slice(start, end - start).value_counts()
+        true[pane * _PERIOD, key] = (
+            int(end - start),
+            len(np.unique(users[start:end])),
+            np.sort(latencies[start:end]),
+            Counter(dict(zip(*(counts.field(name).to_pylist() for name in ("values", "counts")), strict=True))),
+        )
+    return true
 
 
 def _counts(words: pa.ChunkedArray) -> dict[Any, int]:

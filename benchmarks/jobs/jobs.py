@@ -7,6 +7,8 @@
     J2s  the same for 10 keys and windows of 60 s, a new one every 5 s: each event lies in twelve of them
     J3   the median and the 99th percentile of the latency, for each window of 5 s
     J4   the 20 most frequent words of the whole file, and how often each came
+    J5   all in one pass, for each of 10 keys and each window of 5 s: how many events and different users, the median
+         and the 99th percentile of the latency, the 20 most frequent words
 
 Every system reads the same Parquet file, as it comes, and writes its answers to Parquet. Both belong to the time.
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-Question: TypeAlias = Literal["count", "distinct", "quantiles", "top"]
+Question: TypeAlias = Literal["count", "distinct", "quantiles", "top", "rollup"]
 
 TOP = 20
 QUANTILES = (0.5, 0.99)
@@ -25,6 +27,7 @@ COLUMNS: dict[Question, list[str]] = {  # of answers; `start` is the window's, i
     "distinct": ["start", "key", "users"],
     "quantiles": ["start", "p50", "p99"],
     "top": ["word", "count"],
+    "rollup": ["start", "key", "count", "users", "p50", "p99", "words"],
 }
 
 
@@ -46,6 +49,7 @@ JOBS = {
     "J2s": Job("distinct", "user", "60s/5s", "key"),
     "J3": Job("quantiles", "latency", "5s"),
     "J4": Job("top", "word"),
+    "J5": Job("rollup", "latency", "5s", "key"),
 }
 
 # What an answer may be off by: nothing; a relative standard error, over all groups; a part of the value; a part of all

@@ -72,6 +72,15 @@ WAYS = [
         "FROM (SELECT start, quantile_cont(latency, [0.5, 0.99]) AS q FROM tumbling GROUP BY start)",
         "rank",
     ),
+    Way(
+        "J5",
+        "approx_count_distinct, approx_quantile, approx_top_k",
+        "SELECT start, key, count, users, q[1] AS p50, q[2] AS p99, words FROM (SELECT start, key, "
+        "count(*) AS count, approx_count_distinct(user) AS users, approx_quantile(latency, [0.5, 0.99]) AS q, "
+        "approx_top_k(word, 20) AS words FROM tumbling GROUP BY start, key)",
+        "rank",
+        0.0133,
+    ),
     Way("J4", "ORDER BY, LIMIT", "SELECT word, count(*) AS count FROM events GROUP BY word ORDER BY 2 DESC LIMIT 20"),
 ]
 

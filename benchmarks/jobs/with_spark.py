@@ -142,6 +142,26 @@ WAYS = [
         "ORDER BY, LIMIT",
         "SELECT word, count(*) AS count FROM events GROUP BY word ORDER BY count DESC LIMIT 20",
     ),
+    Way(
+        "J5",
+        "hll_sketch_agg, kll_sketch_agg_double, approx_top_k",
+        "SELECT start, key, count, users, q[0] AS p50, q[1] AS p99, top.item AS words FROM (SELECT start, key, "
+        "count(*) AS count, hll_sketch_estimate(hll_sketch_agg(user, 12)) AS users, "
+        "kll_sketch_get_quantile_double(kll_sketch_agg_double(latency, 200), array(0.5D, 0.99D)) AS q, "
+        "approx_top_k(word, 20, 400) AS top FROM tumbling GROUP BY start, key)",
+        "rank",
+        0.0133,
+    ),
+    Way(
+        "J5",
+        "approx_count_distinct, percentile_approx, approx_top_k",
+        "SELECT start, key, count, users, q[0] AS p50, q[1] AS p99, top.item AS words FROM (SELECT start, key, "
+        "count(*) AS count, approx_count_distinct(user, 0.0173) AS users, "
+        "percentile_approx(latency, array(0.5, 0.99), 75) AS q, "
+        "approx_top_k(word, 20, 400) AS top FROM tumbling GROUP BY start, key)",
+        "rank",
+        0.0133,
+    ),
 ]
 
 

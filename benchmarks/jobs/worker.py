@@ -41,6 +41,8 @@ def _timed(system: Any, way: Any, folder: Path) -> dict[str, Any]:
     try:
         idle = _spent(system.idle, way, folder) if way.share > 1 else {"wall": 0.0, "cpu": 0.0}
         spent = _spent(system.answer, way, folder)
+        if hasattr(system, "export"):
+            system.export(way, folder)
     except Exception as problem:  # noqa: BLE001 - one job that fails must not end the others
         traceback.print_exc()
         return {"error": f"{type(problem).__name__}: {problem}"}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.cluster import KMeans, kmeans_plusplus
-from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+
+# What trains imports scikit-learn itself: that takes a second, which those who score need not wait for.
+# ruff: noqa: PLC0415
 
 _UNIT = 2.0**30  # one in fixed point
 _LIMIT = 2**62  # of every sum: two of them still fit 64 bits, so that no sum can wrap unseen
@@ -28,6 +28,8 @@ def initial_centres(features: csr_matrix, k: int, seed: int) -> NDArray[np.float
 
     Raises ValueError where k is below 2 or the features have fewer than k distinct rows.
     """
+    from sklearn.cluster import kmeans_plusplus
+
     _require_distinct_rows(features, k)
     return _dense(kmeans_plusplus(features, k, random_state=seed)[0])
 
@@ -40,6 +42,10 @@ def fit_kmeans(
     The same rows in the same order give the same bits on any number of cores. Raises ValueError where k is below 2 or
     the features have fewer than k distinct rows.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
     _require_distinct_rows(features, k)
     start = "k-means++" if centres is None else centres
     model = KMeans(k, init=start, n_init=1, max_iter=iterations, random_state=seed)

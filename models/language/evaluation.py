@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sklearn.metrics import normalized_mutual_info_score
-
 
 class FilterScore(NamedTuple):
     """How well a filter lets one language through: shares between 0 and 1."""
@@ -42,6 +40,8 @@ def normalized_mutual_information(labels: Sequence[str], clusters: Sequence[int]
     1.0
     """
     _require_alike(labels, clusters)
+    from sklearn.metrics import normalized_mutual_info_score  # noqa: PLC0415  takes a second
+
     return float(normalized_mutual_info_score(labels, clusters))
 
 

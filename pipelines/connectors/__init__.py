@@ -21,12 +21,12 @@ import apache_beam as beam
 from pipelines.connectors import read_files, standard_streams, watch_files
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.formats import suffix_of
-from pipelines.connectors.read_batches import ReadBatches
+from pipelines.connectors.read_batches import ReadBatches, names_of_fields
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
 
-__all__ = ["beside", "has_end", "read", "read_batches", "write"]
+__all__ = ["beside", "field_names", "has_end", "read", "read_batches", "write"]
 
 _WATCH = "watch:"
 
@@ -60,6 +60,11 @@ def read(
 def read_batches(uri: str, fields: Sequence[Field]) -> beam.PTransform:
     """Reads the columns of `fields` out of files, as Arrow batches: `.records`, `.rejects`, and `.read`, in rows."""
     return ReadBatches(_file_uri(uri), fields)
+
+
+def field_names(uri: str) -> list[str]:
+    """What the fields of the first row of files are called."""
+    return names_of_fields(_file_uri(uri))
 
 
 def _file_uri(uri: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Literal, TextIO
@@ -12,11 +11,10 @@ import apache_beam as beam
 from pipelines.connectors.decoding import Split
 from pipelines.connectors.lines import Lines
 from pipelines.connectors.write_files import EncodeRow, in_order
+from pipelines.results import visible
 from transforms.parsing import Payload
 from transforms.schemas import WrittenFile
 from transforms.windowing import ForgetTime
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 STDIN = Split("-")
 
@@ -59,12 +57,3 @@ class _Print(beam.DoFn):
             stream.write((visible(text) if stream.isatty() else text) + "\n")
         stream.flush()
         yield WrittenFile(self._name, len(lines))
-
-
-def visible(text: str) -> str:
-    r"""Text without power over a terminal.
-
-    >>> visible("red: \x1b[31m")
-    'red: \\x1b[31m'
-    """
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import apache_beam as beam
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 
-from rollups import Leaf, Store
+from rollups import Leaf, Store, StoredMeasure
+from transforms.combining import SketchCombineFn
+from transforms.measures import Measure
+from transforms.sketches import Question
 from transforms.windowing import window_bounds
 
 _TOGETHER = 10_000  # leaves that are written at once
+
+
+def sketches_of(measures: Mapping[str, Measure]) -> dict[str, Measure]:
+    """The same measures, that tell their sketches for WriteStore rather than answers."""
+    return {
+        name: Measure(measure.column, SketchCombineFn(measure.combine_fn.make)) for name, measure in measures.items()
+    }
+
+
+def create_store(uri: str, *, window: int, by: Mapping[str, str], measures: Mapping[str, Measure]) -> None:
+    """Makes the store for measures, or sees that the one that is there is alike; see `Store.create`."""
+    fns = {name: measure.combine_fn for name, measure in measures.items()}
+    stored = {name: StoredMeasure(fn.make(), cast("Question", fn.answer)) for name, fn in fns.items()}
+    Store.create(uri, window=window, by=by, measures=stored).close()
 
 
 class WriteStore(beam.PTransform):

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any, Protocol, Self
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from rich.console import Console
 
 from pipelines.connectors import draining, has_end
+from pipelines.launch.command import RunError
 from pipelines.launch.progress import Progress
 from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
@@ -24,20 +26,6 @@ from transforms.accounting import Ledger
 DEFAULT_RUNNER = "FnApiRunner"
 
 _STEP = re.compile(r"(?P<reason>.*) \[while running '(?P<step>.*)'\]", re.DOTALL)
-
-
-class RunError(Exception):
-    """A run that failed, in the words of the step that failed."""
-
-
-def run_command(name: str, module: ModuleType, arguments: Sequence[str]) -> None:
-    """Runs a pipeline module with the arguments of a command line; raises as `run` does."""
-    options, flags = module.Options.parse(f"python -m pipelines {name}", module.__doc__ or "", arguments)
-    console = Console()
-    if hasattr(module, "run"):  # it is made of several jobs
-        module.run(options, flags, console)
-    else:
-        run(name, module, options, flags, console)
 
 
 class Job(Protocol):
@@ -61,6 +49,8 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
     runner = pipeline_options.view_as(StandardOptions).runner or DEFAULT_RUNNER
+    if runner == DEFAULT_RUNNER:
+        keep_state_uncached()
     pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
     try:
         job.build(pipeline, options)
@@ -89,6 +79,14 @@ def _works_here(options: PipelineOptions) -> bool:
     """Whether the workers are threads of this process, who hear what it is asked."""
     place = options.view_as(PortableOptions).environment_type
     return place == "LOOPBACK" or (not place and options.view_as(StandardOptions).runner == "PrismRunner")
+
+
+def keep_state_uncached() -> None:
+    """The in-process runner caches no state, which is in this process already.
+
+    To weigh a value for its cache, Beam walks the globals of all modules: that takes longer than most steps with state.
+    """
+    worker_handlers.STATE_CACHE_SIZE_MB = 0
 
 
 class _Drain:

@@ -13,6 +13,8 @@ import orjson
 import pytest
 
 from pipelines.__main__ import PIPELINES
+from rollups import Store, StoredMeasure
+from transforms.sketches import Count, Question
 
 GOOD = '{"id":"%d","created_at":"2026-03-01T12:00:%02dZ","text":"number %d"}\n'
 
@@ -45,8 +47,32 @@ def test_it_lists_the_pipelines_with_a_sentence_each() -> None:
 def test_help_teaches_with_an_example(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
-    assert f"    python -m pipelines {name} --" in done.stdout
+    assert f"    python -m pipelines {name} " in done.stdout
     assert "apitools" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "--help"],
+        ["query", "--help"],
+        ["query", "STORE", "--last", "1h", "--by", "lang"],
+        ["query", "--store", "nowhere.db"],
+        ["report", "STORE", "--output", os.devnull],
+    ],
+)
+def test_what_runs_no_pipeline_starts_without_beam(arguments: list[str], tmp_path: Path) -> None:
+    place = str(tmp_path / "store.db")
+    count = StoredMeasure(Count(), Question("count"))
+    Store.create(place, window=1_000_000, by={"lang": "text"}, measures={"count": count}).close()
+    words = [place if word == "STORE" else word for word in arguments]
+    program = (
+        "import atexit, sys; atexit.register(lambda: print('apache_beam' in sys.modules));"
+        f"from pipelines.__main__ import main; sys.exit(main({words}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert done.returncode == (2 if "nowhere.db" in words else 0)
 
 
 @pytest.mark.parametrize(

@@ -2,88 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import apache_beam
 import orjson
 import pytest
 
 from pipelines.ledger import read_ledger
 
+if TYPE_CHECKING:
+    from tests.pipelines.conftest import Run, RunLive
+
 pytestmark = pytest.mark.prism
 
-_PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{apache_beam.__version__}"
 _PATIENCE = 90.0  # seconds, for what takes a second or two where nothing else is going on
 
 
-@pytest.fixture(scope="session")
-def prism(pytestconfig: pytest.Config) -> str:
-    """The runner's program: where STREAMSKETCH_PRISM says, or built once by Go."""
-    given = os.environ.get("STREAMSKETCH_PRISM")
-    if given:
-        return given
-    assert pytestconfig.cache is not None
-    place = pytestconfig.cache.mkdir("prism") / f"v{apache_beam.__version__}"
-    if not (place / "prism").exists():
-        go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-        if not go:
-            pytest.skip("Prism is not there, and without Go it cannot be built")
-        subprocess.run([go, "install", _PACKAGE], env=os.environ | {"GOBIN": str(place)}, check=True, timeout=900)
-    return str(place / "prism")
-
-
-@dataclass
-class Run:
-    """A word count that runs, in a session of its own, as in a terminal of its own."""
-
-    process: subprocess.Popen[bytes]
-    folder: Path
-
-    def press_ctrl_c(self) -> None:
-        """What a terminal does: all processes of the session hear it, the runner's as well."""
-        os.killpg(self.process.pid, signal.SIGINT)
-
-    def said(self) -> str:
-        return (self.folder / "said.txt").read_text()
-
-    def wait_for(self, happens: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + _PATIENCE
-        while not happens():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < end, f"{what}: not in {_PATIENCE} s; {self.said()}"
-            time.sleep(0.1)
-
-    def counts(self) -> list[Path]:
-        return sorted((self.folder / "counts").glob("[!.]*.jsonl"))
-
-
 @contextmanager
-def word_count(folder: Path, prism: str, window: str) -> Iterator[Run]:
+def word_count(folder: Path, run_live: RunLive, window: str) -> Iterator[Run]:
     (folder / "texts").mkdir()
-    command = [sys.executable, "-P", "-m", "pipelines", "word_count", "--input", f"watch:{folder}/texts"]
-    command += ["--output", f"{folder}/counts/", "--window", window]
-    command += ["--runner", "PrismRunner", "--prism_location", prism, "--prism_log_level", "error"]
-    with (folder / "said.txt").open("wb") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
-    try:
-        yield Run(process, folder)
-    finally:  # and what it started, which is of its session
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    flags = ["--input", f"watch:{folder}/texts", "--output", f"{folder}/counts/", "--window", window]
+    with run_live("word_count", *flags) as run:
+        yield run
+
+
+def counts(folder: Path) -> list[Path]:
+    return sorted((folder / "counts").glob("[!.]*.jsonl"))
 
 
 @dataclass
@@ -148,9 +99,9 @@ def told(parts: list[Path], rows_of: Callable[..., list[dict[str, Any]]]) -> Cou
 
 @pytest.mark.parametrize(("window", "size", "period"), [("5s, lateness 1m", 5, 5), ("20s/5s, lateness 1m", 20, 5)])
 def test_what_appears_while_it_runs_is_counted_once_or_told_late(
-    tmp_path: Path, prism: str, rows_of: Callable[..., list[Any]], window: str, size: int, period: int
+    tmp_path: Path, run_live: RunLive, rows_of: Callable[..., list[Any]], window: str, size: int, period: int
 ) -> None:
-    with word_count(tmp_path, prism, window) as run:
+    with word_count(tmp_path, run_live, window) as run:
         texts = Texts(tmp_path / "texts", random.Random(7))
         begun = time.monotonic()
         while time.monotonic() - begun < 15 or not list(tmp_path.glob("counts.ledger/*/[!.]*")):
@@ -162,9 +113,9 @@ def test_what_appears_while_it_runs_is_counted_once_or_told_late(
         before, _ = read_ledger(f"{ledgers}/")
         texts.write(50)  # and at once:
         run.press_ctrl_c()
-        assert run.process.wait(_PATIENCE) == 0, run.said()
+        run.wait_for_the_end()
     used, late = texts.used, texts.late
-    assert told(run.counts(), rows_of) == words_in(used, size, period)
+    assert told(counts(tmp_path), rows_of) == words_in(used, size, period)
     aside = rows_of(*(tmp_path / "counts.late").glob("[!.]*"))
     assert Counter(row["text"] for row in aside) == Counter(text for _, text in late)
     assert {(row["text"], moment(row["window_start"])) for row in aside} == {
@@ -182,18 +133,20 @@ def test_what_appears_while_it_runs_is_counted_once_or_told_late(
         assert {start: number for start, number in told_of.items() if number} == expected, name
 
 
-def test_lines_count_when_their_file_appeared(tmp_path: Path, prism: str, rows_of: Callable[..., list[Any]]) -> None:
-    with word_count(tmp_path, prism, "2s") as run:
+def test_lines_count_when_their_file_appeared(
+    tmp_path: Path, run_live: RunLive, rows_of: Callable[..., list[Any]]
+) -> None:
+    with word_count(tmp_path, run_live, "2s") as run:
         for number in range(12):
             hidden = tmp_path / "texts" / f".{number}.txt"
             hidden.write_text(f"to be {number}\n" * 50)
             hidden.rename(tmp_path / "texts" / f"{number}.txt")
             time.sleep(0.5)
-        run.wait_for(lambda: bool(run.counts()), "a window is told")
+        run.wait_for(lambda: bool(counts(tmp_path)), "a window is told")
         run.press_ctrl_c()
-        assert run.process.wait(_PATIENCE) == 0, run.said()
+        run.wait_for_the_end()
     words: Counter[str] = Counter()
-    for row in rows_of(*run.counts()):
+    for row in rows_of(*counts(tmp_path)):
         words[row["word"]] += row["count"]
     assert words == {"to": 600, "be": 600} | {str(number): 50 for number in range(12)}
     assert "word_count: 600 read = 600 used" in run.said()

@@ -63,6 +63,36 @@ def test_what_cannot_be_is_refused_with_advice(line: str, complaint: str) -> Non
         parse(line)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pour(Options):
+    """Options of which one needs no flag."""
+
+    cup: str = option("which one", bare=True)
+    milk: bool = option("with milk", default=False)
+    spoons: int = option("of sugar", default=0)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["blue --milk --spoons 2", "--milk blue --spoons 2", "--milk --spoons 2 blue", "--milk --cup blue --spoons 2"],
+)
+def test_an_option_that_may_go_without_its_flag_stands_anywhere(line: str) -> None:
+    assert Pour.parse("pour", "Pours.", line.split()) == (Pour(cup="blue", milk=True, spoons=2), [])
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("--milk", "--cup must be given: which one"),
+        ("blue --cup red", "there is no option blue"),
+        ("blue red", "there is no option red"),
+    ],
+)
+def test_an_option_is_given_once_with_or_without_its_flag(line: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        Pour.parse("pour", "Pours.", line.split())
+
+
 def test_help_shows_every_flag_with_its_meaning_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         parse("--help")

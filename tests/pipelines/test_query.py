@@ -100,6 +100,81 @@ def test_a_range_is_widened_to_whole_windows_and_says_so(store: Path, capsys: py
     assert "2026-03-01T12:01:01Z becomes 2026-03-01T12:02:00Z" in told.err
 
 
+def test_windows_that_are_not_over_are_left_out_and_told_unless_they_are_asked_for(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sketches: dict[str, Any] = {name: measure.empty.copy() for name, measure in MEASURES.items()}
+    sketches["count"].add(6)
+    with Store(str(store)) as live:
+        live.write("a", [Leaf(NOON + n * MINUTE, ("en", 1), 1, sketches, closed=False) for n in (120, 121)])
+    arguments = ["--store", str(store), "--format", "json", "--measure", "count", "--last", "3m"]
+    launch.run_command("query", query, arguments)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["count"] == 5
+    assert "windows that are not over yet are left out: 2 of them; --open includes them" in told.err
+    launch.run_command("query", query, [*arguments, "--open"])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["count"] == 7
+    assert not told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "counts"),
+    [
+        (["--last", "30m", "--compare", "previous"], ("13:00", "13:30"), (150, 150, 0)),
+        (["--last", "30m", "--compare", "1h"], ("12:30", "13:00"), (150, 150, 0)),
+        (["--from", "2026-03-01T13:50:00Z", "--compare", "2026-03-01T12:00:00Z/2026-03-01T12:01:00Z"],
+         ("12:00", "12:01"), (50, 5, 45)),
+        (["--where", "lang=ja", "--compare", "lang=en"], ("12:00", "14:00"), (120, 360, -240)),
+        (["--where", "lang=ja", "--compare", "lang=en", "--compare", "1h", "--last", "1h"], ("12:00", "13:00"),
+         (60, 180, -120)),
+    ],
+)  # fmt: skip
+def test_a_range_is_compared_with_another_time_or_other_keys(
+    store: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    before: tuple[str, str],
+    counts: tuple[int, int, int],
+) -> None:
+    (row,) = ask(store, capsys, *arguments)
+    assert row["before"] == {name: f"2026-03-01T{time}:00Z" for name, time in zip(("from", "to"), before, strict=True)}
+    assert row["count"] == dict(zip(("now", "before", "change"), counts, strict=True))
+    assert row["distinct:user"].keys() == {"now", "before", "change", "new", "both"}
+    assert row["top:page"]["change"][0].keys() == {"item", "count", "low", "high"}
+    assert row["quantiles:ms"]["change"]["0.5"].keys() == {"value", "low", "high"}
+
+
+def test_comparisons_are_shown_in_every_format_and_tell_what_is_not_known(
+    store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    options = query.Options(store=str(store), where=("lang=ja",), compare=("lang=en",), last="1h")
+    query.run(options, [], console)
+    lines = [line.split() for line in console.export_text().splitlines()]
+    hour = "2026-03-01T13:00:00Z to 2026-03-01T14:00:00Z"
+    assert f"{hour}, compared with {hour}".split() == [*lines[0], *lines[1]]  # wider than the table
+    assert ["count", "60", "180", "-120"] in lines
+    assert ["distinct:user", "1", "3", "-2", "1", "0"] in lines
+    steps = query.Options(store=str(store), last="1h", step="30m", compare=("previous",), measure=("count",))
+    query.run(steps, [], console)
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["2026-03-01T13:30:00Z", "2026-03-01T12:30:00Z", "count", "150", "150", "0"] in lines
+    path = tmp_path / "changes.parquet"
+    asked = ["--store", str(store), "--compare", "previous", "--by", "lang"]
+    launch.run_command("query", query, [*asked, "--format", "parquet", "--output", str(path)])
+    assert [row["change"] for row in pq.read_table(path)["count"].to_pylist()] == [120, 360, 120]
+    assert (
+        "the first window begins at 2026-03-01T12:00:00Z: nothing is known from 2026-03-01T10"
+        in capsys.readouterr().err
+    )
+    launch.run_command("query", query, [*asked, "--format", "csv", "--measure", "count"])
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "lang,from,to,before.from,before.to,count.now,count.before,count.change",
+        ",2026-03-01T12:00:00Z,2026-03-01T14:00:00Z,2026-03-01T10:00:00Z,2026-03-01T12:00:00Z,120,0,120",
+    ]
+
+
 def test_csv_has_a_column_for_each_number_and_parquet_is_typed(
     store: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -110,6 +185,10 @@ def test_csv_has_a_column_for_each_number_and_parquet_is_typed(
         "quantiles:ms.0.5,quantiles:ms.0.5.low,quantiles:ms.0.5.high"
     )
     assert first.startswith('1,2026-03-01T13:59:00Z,2026-03-01T14:00:00Z,4,4.0,4.0,4.0,"[{""item"":')
+    path = tmp_path / "nothing.parquet"
+    empty = ["--store", str(store), "--format", "parquet", "--output", str(path), "--where", "lang=xx"]
+    launch.run_command("query", query, empty)
+    assert (pq.read_table(path)["count"].to_pylist(), pq.read_table(path)["quantiles:ms"].to_pylist()) == ([0], [None])
     path = tmp_path / "answers.parquet"
     launch.run_command("query", query, ["--store", str(store), "--format", "parquet", "--output", str(path)])
     assert pq.read_table(path)["count"].to_pylist() == [600]
@@ -146,6 +225,10 @@ def test_damaged_rows_are_named_in_the_end_and_the_others_shown(
         (["--by", "country"], "the store has the keys lang, device, got country"),
         (["--measure", "max:ms"], "the store has the measures count, distinct:user"),
         (["--step", "90s"], "a step must be a multiple of windows"),
+        (["--compare", "yesterday"], "a duration must be a number and one of"),
+        (["--compare", "1h", "--compare", "previous"], "there must be one time to compare with, got 1h and previous"),
+        (["--compare", "lang=en", "--by", "lang"], "keys that are compared cannot be grouped by, got lang"),
+        (["--compare", "90s"], "a range must begin and end with windows"),
         (["--direct_num_workers", "2"], "takes no flags of Beam"),
         (["--store", "nowhere.db"], "there must be a store at nowhere.db"),
     ],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -141,11 +143,68 @@ def test_rows_that_do_not_fit_are_rejects_with_their_reason(tmp_path: Path) -> N
 
 
 def test_a_parquet_file_without_a_column_is_one_reject_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    as_parquet(events(20), tmp_path / "in" / "a")
     rows = [{name: value for name, value in row.items() if name != "bytes"} for row in events(20)]
-    ledger = roll_up(as_parquet(rows, tmp_path / "events"), tmp_path / "store.db")
-    assert (ledger.read, ledger.used, ledger.rejected) == (1, 0, 1)
+    as_parquet(rows, tmp_path / "in" / "b")
+    ledger = roll_up(tmp_path / "in", tmp_path / "store.db")
+    assert (ledger.read, ledger.used, ledger.rejected) == (21, 20, 1)
     (file,) = (tmp_path / "store.db.rejects").iterdir()
     assert "there must be a column bytes" in file.read_text()
+
+
+def test_a_column_that_the_first_parquet_file_does_not_have_is_refused_with_what_may_be_meant(tmp_path: Path) -> None:
+    path = as_parquet(events(20), tmp_path / "events")
+    with pytest.raises(UsageError, match=r"there is no column user_id in .*events.parquet: did you mean user\?"):
+        roll_up(path, tmp_path / "store.db", measure=("distinct:user_id",))
+    with pytest.raises(UsageError, match="the column lang must hold numbers, got string"):
+        roll_up(path, tmp_path / "store.db", by="", measure=("sum:lang",))
+
+
+def test_fields_without_a_value_are_told_and_one_that_nobody_has_with_what_may_be_meant(tmp_path: Path) -> None:
+    rows = events(300)
+    path = as_jsonl(rows, tmp_path / "events")
+    options = rollup.Options(
+        input=str(path), store=str(tmp_path / "store.db"), event_time="at", by="lang", measure=("top:pgae",)
+    )
+    console = Console(record=True, width=120, file=io.StringIO())
+    launch.run("rollup", rollup, options, [], console)
+    told = console.export_text()
+    missing = sum(row["lang"] is None for row in rows)
+    assert re.search(rf"lang +{missing} +{missing / 3:.1f} %", told)
+    assert re.search(r"pgae +300 +100.0 %", told)
+    assert "rollup: no row has a field pgae; did you mean page?" in told
+    assert "user" not in told
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet])
+def test_a_condition_keeps_some_events_and_the_ledger_counts_the_others(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    rows = events(600)
+    kept = [row for row in rows if row["bytes"] >= 500 and row["lang"] == "ja"]
+    ledger = roll_up(write(rows, tmp_path / "all"), tmp_path / "where.db", where="bytes >= 500 and lang == 'ja'")
+    assert (ledger.read, ledger.used, ledger.filtered) == (600, len(kept), 600 - len(kept))
+    roll_up(write(kept, tmp_path / "kept"), tmp_path / "kept.db")
+    assert windows(tmp_path / "where.db") == windows(tmp_path / "kept.db")
+
+
+def test_a_condition_may_ask_of_the_time_and_of_fields_that_are_not_measured(tmp_path: Path) -> None:
+    rows = events(200)
+    path = as_jsonl(rows, tmp_path / "events")
+    ledger = roll_up(
+        path, tmp_path / "store.db", measure=(), by="", where="at >= '2026-03-01T12:02:00Z' and page in ('a', 'b')"
+    )
+    late = (NOON + timedelta(minutes=2)).isoformat()
+    assert ledger.used == sum(row["at"] >= late and row["page"] in {"a", "b"} for row in rows)
+
+
+def test_a_value_that_a_condition_cannot_compare_is_a_reject(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"at": NOON.isoformat(), "status": status} for status in (200, 503, "down", None)]
+    ledger = roll_up(
+        as_jsonl(rows, tmp_path / "events"), tmp_path / "store.db", measure=(), by="", where="status >= 500"
+    )
+    assert (ledger.used, ledger.filtered, ledger.rejected) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +214,8 @@ def test_a_parquet_file_without_a_column_is_one_reject_that_names_it(tmp_path: P
         ({"measure": ("sum:lang",)}, "the field lang is used as text and as number"),
         ({"by": "lang:colour"}, "keys must be of text, integer, real, boolean, got colour"),
         ({"measure": ("many:x",)}, "a measure must begin with one of"),
+        ({"where": "lang > 5"}, "5 must be a text, and is a number"),
+        ({"where": "exit()"}, "is not understood"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_runs(tmp_path: Path, options: dict[str, Any], problem: str) -> None:

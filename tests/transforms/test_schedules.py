@@ -16,15 +16,17 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.columnar import MeasureBatches
+from transforms.combining import SketchCombineFn
 from transforms.counting import CountByValue
 from transforms.deduplication import DeduplicateApproximately
 from transforms.distinct import Distinct
 from transforms.frequency import Frequency
 from transforms.lateness import Gate
-from transforms.measures import parse_measures
+from transforms.measures import Measure, parse_measures
 from transforms.membership import Membership
 from transforms.quantiles import LogQuantiles, Quantiles
 from transforms.ranking import Ranking
+from transforms.rising import FindRising
 from transforms.schemas import Text
 from transforms.settling import AwaitFinal, Retract
 from transforms.similarity import NearDuplicates, Similarity
@@ -49,6 +51,8 @@ DISCARDING = ("10s, lateness 1m, early every 5s", 30)
 SPRING = datetime(2026, 3, 28, 12, tzinfo=UTC).timestamp()  # Paris skips an hour in the night after
 KEYS = ("ana", "bo")
 
+
+TOLD = parse_measures(["count", "top:n=12"])
 
 Build = Callable[[WindowPolicy], Callable[[beam.PCollection], beam.PCollection]]
 
@@ -154,6 +158,14 @@ def measured(output: Any) -> Any:
     return build
 
 
+def rising(policy: WindowPolicy) -> Any:
+    measures = {name: Measure(m.column, SketchCombineFn(m.combine_fn.make)) for name, m in TOLD.items()}
+    measure = MeasureBatches(by=["user"], measures=measures, windows=policy, event_time="at")
+    find = FindRising(["top:n"], pane=policy, width=4, half_life="10s", least=0)
+    rows = beam.ParDo(Batched()).with_output_types(pa.RecordBatch)
+    return lambda pairs: pairs | rows | measure | find | beam.Map(lambda trend: (trend.key, trend))
+
+
 def word_counts(policy: WindowPolicy) -> Any:
     return lambda pairs: (
         pairs
@@ -206,6 +218,11 @@ CASES = {
     "NearDuplicates": Case(texts, (SHORT, SLIDING, CLOSED, DAYS), {"final": lambda told: sorted(set(told))}),
     "MeasureBatches": Case(measured("answers"), (SHORT, EARLY, SLIDING, DAYS)),
     "MeasureBatches to batches": Case(measured("batches"), (SHORT, SLIDING, CLOSED, DAYS), {"final": last}),
+    "FindRising": Case(
+        rising,
+        (("2s, lateness 30s, accumulating", 30), ("2s, accumulating", 20)),
+        {"final": lambda told: sorted(told, key=lambda trend: trend.item)},
+    ),
     "CountByValue": Case(keyed(CountByValue), (SHORT, COUNTED, SLIDING, SESSIONS, DISCARDING, DAYS, ALL)),
     "word counts": Case(word_counts, (SHORT, EARLY, SESSIONS, DAYS), {"final": last}),
     "DeduplicateApproximately": Case(deduplicated, (SHORT, CLOSED, DISCARDING, DAYS), {"repeats": True}),

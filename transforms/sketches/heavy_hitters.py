@@ -23,6 +23,7 @@ from transforms.sketches.sketch import Sketch
 _LIMIT = 2**63
 _LONGEST = 1024  # bytes of an item: items are kept whole, so this bounds memory
 _HEADER = struct.Struct("<QQI")  # total, uncertainty, counters
+_TEXT = ord("s")  # the tag of texts
 _COUNTER = struct.Struct("<QH")  # count, bytes of the item that follows
 
 
@@ -108,6 +109,10 @@ class HeavyHitters(Sketch):
         """How often an item came."""
         return self._between(self._counts.get(_key(item), 0))
 
+    def lower_counts(self) -> dict[Any, int]:
+        """All items that are held, each with the count that it has for certain."""
+        return {value_of(key[:-1], key[-1]): count for key, count in self._counts.items()}
+
     def memory(self) -> int:
         return sum(map(len, self._counts)) + 8 * len(self._counts)
 
@@ -145,18 +150,29 @@ class HeavyHitters(Sketch):
         at, previous = _HEADER.size, b""
         for _ in range(size):
             count, length = _COUNTER.unpack_from(payload, at)
-            key = payload[at + _COUNTER.size : at + _COUNTER.size + length]
-            at += _COUNTER.size + length
-            if len(key) != length or key <= previous or not count:
+            start, at = at + _COUNTER.size, at + _COUNTER.size + length
+            key = payload[start:at]
+            if key <= previous or not count:
                 raise ValueError("counters must be whole, sorted by item, and above 0")
-            value_of(key[:-1], key[-1])  # raises where it is no item
             sketch._counts[key], previous = count, key
+        _require_items(sketch._counts)
         if at != len(payload) or size > sketch._capacity:
             raise ValueError(f"{len(payload)} bytes are not {size} counters of at most {sketch._capacity}")
         # Each cut took as much from this many counters, and from the item that had no place.
         if sum(sketch._counts.values()) + sketch._uncertainty * (sketch._capacity + 1) > sketch._total:
             raise ValueError("counters and what was cut from them must not come to more than their total")
         return sketch
+
+
+def _require_items(keys: Iterable[bytes]) -> None:
+    """Raises ValueError where a key is no item. Texts are read together: a line break ends whatever is cut short."""
+    texts: list[bytes] = []
+    for key in keys:
+        if key[-1] == _TEXT:
+            texts.append(key)
+        else:
+            value_of(key[:-1], key[-1])
+    b"\n".join(texts).decode()
 
 
 def _key(item: Any) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.connectors import read, write
-from pipelines.connectors.standard_streams import visible
+from pipelines.results import visible
 from transforms.parsing import parse_line
 
 
