@@ -1,6 +1,6 @@
 """Makes a page of a store of rollups, to look at: one HTML file that needs no network.
 
-    python -m pipelines report --store tweets.db --output page.html --last 6h
+    python -m pipelines report tweets.db --output page.html --last 6h
 
 Times are as for query: RFC 3339, or days in UTC; --last ends with the latest window; a range is widened to whole
 windows. What was read, used and rejected is told from the ledgers beside the store, if there are any.
@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from pipelines.connectors import beside
 from pipelines.launch import RunError
 from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
@@ -38,7 +37,7 @@ _RUN = re.compile(r"\d{8}T[\d.]+Z(\.json)?")  # what a run calls its ledger in a
 class Options(BaseOptions):
     """Which store to show, how much of it, and where the page goes."""
 
-    store: str = option("the file of the store, or postgresql://user@host/name")
+    store: str = option("the file of the store, or postgresql://user@host/name", bare=True)
     output: str = option("the file of the page, as page.html")
     from_: str = option("the begin of the range (default: the first window)", default="")
     to: str = option("the end of the range (default: the end of the latest window)", default="")
@@ -111,11 +110,9 @@ def _name_of(store: str) -> str:
 
 def _accounts(options: Options) -> Accounts | None:
     """The ledgers of the runs that wrote the store: a file, or a directory with one for each run."""
-    place = options.ledger
-    if not place:
-        place = "" if "://" in options.store else beside(options.store.removeprefix("sqlite:"), "ledger.json")
-        if not place or not Path(place).exists():
-            return None
+    place = options.ledger or f"{options.store.removeprefix('sqlite:')}.ledger"
+    if not options.ledger and ("://" in options.store or not Path(place).exists()):
+        return None
     from pipelines.ledger import read_ledger  # noqa: PLC0415  it takes Beam a second to start
     from reports.holdings import Account, Accounts  # noqa: PLC0415
 

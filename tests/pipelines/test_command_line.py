@@ -58,6 +58,7 @@ def test_help_teaches_with_an_example(name: str) -> None:
         ["query", "--help"],
         ["query", "STORE", "--last", "1h", "--by", "lang"],
         ["query", "--store", "nowhere.db"],
+        ["report", "STORE", "--output", os.devnull],
     ],
 )
 def test_what_runs_no_pipeline_starts_without_beam(arguments: list[str], tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def test_the_range_is_chosen_by_flags(store: Path, arguments: list[str], start: 
     assert f'data-value="{records}"' in page
 
 
+def test_a_store_is_named_without_its_flag(store: Path) -> None:
+    output = store.with_name("page.html")
+    launch.run_command("report", report, [str(store), "--output", str(output)])
+    assert output.read_text(encoding="utf-8") == page_of(store)
+
+
 def test_the_step_is_chosen_by_a_flag(store: Path) -> None:
     assert "Every 30 minutes, in UTC." in page_of(store, "--step", "30m")
 
