@@ -164,7 +164,12 @@ def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     kinds = {float if isinstance(value, int | float) and not isinstance(value, bool) else type(value) for value in flat}
     if len(kinds) > 1:
         values = [[_text(one, "") for one in v] if isinstance(v, list) else _text(v, "") for v in values]
-    return pa.array(values)
+    return _typed(pa.array(values))
+
+
+def _typed(values: pa.Array) -> pa.Array:
+    """Where there is no value at all, none of text: no sketch takes what has no type."""
+    return values.cast(pa.string()) if pa.types.is_null(values.type) else values
 
 
 def column_at(batch: pa.RecordBatch, path: str) -> pa.Array:
@@ -190,6 +195,8 @@ def _converted(column: pa.Array, field: Field) -> pa.Array:
             return column.cast(_TYPES[field.kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"the column {field.path} must be of the kind {field.kind}, got {kind}: {error}") from error
+    if pa.types.is_null(kind):
+        return _typed(column)
     items = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
     if field.kind == "number" and not any(
         is_kind(items) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)

@@ -161,6 +161,19 @@ def test_a_column_that_the_first_parquet_file_does_not_have_is_refused_with_what
         roll_up(path, tmp_path / "store.db", by="", measure=("sum:lang",))
 
 
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet])
+def test_fields_that_no_row_has_are_measured_as_nothing(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    rows = [{**row, "nobody": None} for row in events(30)]
+    measures = ("distinct:nobody", "top:nobody=3", "sum:nobody", "max:nobody", "quantiles:nobody=0.5")
+    roll_up(write(rows, tmp_path / "events"), tmp_path / "store.db", by="", measure=measures)
+    with Store(str(tmp_path / "store.db")) as store:
+        (answer,) = store.query()
+    assert (answer.values["count"], answer.values["distinct:nobody"].value, answer.values["sum:nobody"]) == (30, 0, 0)
+    assert (answer.values["top:nobody"], answer.values["quantiles:nobody"]) == ([], {})
+
+
 def test_fields_without_a_value_are_told_and_one_that_nobody_has_with_what_may_be_meant(tmp_path: Path) -> None:
     rows = events(300)
     path = as_jsonl(rows, tmp_path / "events")
