@@ -7,7 +7,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv="$here/.venv"
-main_job=classify_tweets
+main_job=trending
 
 if ! cmp -s "$here/requirements.lock" "$venv/installed.lock"; then
     echo "First use: installing into $venv (a minute or two, once) …" >&2

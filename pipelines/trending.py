@@ -1,6 +1,6 @@
 """Tells what is rising in a stream of tweets, by language, and keeps what any later question needs.
 
-    python -m pipelines trending --input tweets/ --output runs/today/
+    python -m pipelines trending --input sample:tweets.jsonl --output runs/today/
 
 For each language: tweets, users, hashtags, words, mentions and stories in a store of rollups, and in trends.jsonl what
 each window has more often than its past foretells. --window 10m/1m slides windows of ten minutes by one; a score of 6
