@@ -22,6 +22,7 @@ PIPELINES = (
     "query",
     "report",
     "plan",
+    "compact",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

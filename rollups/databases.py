@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import sqlite3
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from rollups.errors import DamagedError, StoreError
+
 Rows: TypeAlias = list[tuple[Any, ...]]
 
+_SECOND = 1_000_000  # microseconds
+_NAMED = 500  # values that one statement names
 _PATIENCE = 30.0  # seconds that a writer waits for others
 
 
@@ -20,17 +27,32 @@ class Database(ABC):
     BYTES: str  # the type of a column of bytes
     REAL: str
 
+    def __init__(self) -> None:
+        self._turn = threading.RLock()  # threads take turns, a transaction each
+
     @abstractmethod
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         """The rows that a statement gives; what it changes belongs to the transaction that is open."""
 
     @abstractmethod
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """The same statement for each of several rows of values."""
 
     @abstractmethod
     def writing(self) -> Any:
         """A context: one transaction, all of it or nothing, while nobody else writes."""
+
+    @abstractmethod
+    def reading(self) -> Any:
+        """A context in which all that is read is of one moment, whoever writes meanwhile."""
+
+    @abstractmethod
+    def moment(self, place: str, window: int) -> str:
+        """SQL that gives the begin of a window of so many microseconds as SQL tools have moments."""
+
+    @abstractmethod
+    def shrink(self) -> None:
+        """Gives back the room of what was deleted."""
 
     @abstractmethod
     def has_tables(self) -> bool:
@@ -57,30 +79,85 @@ def connect(uri: str, *, create: bool = False) -> Database:
     return _SQLite(path)
 
 
+def in_parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Values, as many at a time as one statement names."""
+    return (values[first : first + _NAMED] for first in range(0, len(values), _NAMED))
+
+
 class _SQLite(Database):
     BYTES, REAL = "BLOB", "REAL"
 
     def __init__(self, path: Path) -> None:
-        # Threads take turns: each statement is one call.
-        self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
-        self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
+        super().__init__()
+        self._path = path
+        with self._told():
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            self.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+            self.execute("PRAGMA cache_size = -65536")  # 64 MiB of pages
+            self.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
+        except StoreError:
+            self.close()
+            raise
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
-        return self._connection.execute(statement, values).fetchall()
+        with self._told():
+            return self._connection.execute(statement, values).fetchall()
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._connection.executemany(statement, rows)
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._told():
+            self._connection.executemany(statement, rows)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's errors, with the file and what to do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # of no kind: no database, or one that is damaged
+                raise DamagedError(
+                    f"{self._path} must be a whole store, and {error}: restore it from a copy, or move it away and "
+                    "write it again with rollup"
+                ) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(f"{self._path} cannot be used as a store: {error}") from error
+            raise
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
+        with self._turn:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._turn:
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # where something has failed badly, that is done already
             self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+
+    def moment(self, place: str, window: int) -> str:
+        if window % _SECOND == 0:
+            return f"strftime('%Y-%m-%dT%H:%M:%SZ', ({place}) * {window // _SECOND}, 'unixepoch')"
+        micros = f"({place}) * {window}"
+        rest = f"(({micros}) % {_SECOND} + {_SECOND}) % {_SECOND}"  # at least 0 before 1970, too
+        fraction = f"CASE {rest} WHEN 0 THEN '' ELSE printf('.%06d', {rest}) END"
+        return f"strftime('%Y-%m-%dT%H:%M:%S', ({micros} - {rest}) / {_SECOND}, 'unixepoch') || {fraction} || 'Z'"
+
+    def shrink(self) -> None:
+        self.execute("VACUUM")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def has_tables(self) -> bool:
         return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'passport'"))
@@ -97,24 +174,60 @@ class _Postgres(Database):
             import psycopg  # noqa: PLC0415  an extra
         except ImportError as error:
             raise ImportError("a store in PostgreSQL needs psycopg: pip install 'streamsketch[postgres]'") from error
-        self._connection = psycopg.connect(uri, autocommit=True)
+        super().__init__()
+        self._lost = psycopg.OperationalError
+        with self._told():
+            self._connection = psycopg.connect(uri, autocommit=True)
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
-        cursor = self._connection.execute(statement.replace("?", "%s"), values)
-        return cursor.fetchall() if cursor.description else []
+        with self._told():
+            cursor = self._connection.execute(_with_percent(statement), values)
+            return cursor.fetchall() if cursor.description else []
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(statement.replace("?", "%s"), rows)
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._told(), self._connection.cursor() as cursor:
+            cursor.executemany(_with_percent(statement), rows)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What PostgreSQL says where it cannot be reached, which names host and port but no password."""
+        try:
+            yield
+        except self._lost as error:
+            raise StoreError(
+                f"PostgreSQL must be there, and say yes, got: {str(error).strip()}: see that it runs, that the address "
+                "is its own, and that it lets you in (PGPASSWORD, ~/.pgpass)"
+            ) from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._connection.transaction():
+        with self._turn, self._connection.transaction():
             self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('streamsketch rollups'))")
             yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._turn, self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+    def moment(self, place: str, window: int) -> str:
+        return f"to_timestamp(0) + ({place}) * INTERVAL '{window} microseconds'"
+
+    def shrink(self) -> None:
+        for table in ("leaves", "nodes"):
+            self.execute(f"VACUUM {table}")
 
     def has_tables(self) -> bool:
         return self.execute("SELECT to_regclass('passport') IS NOT NULL")[0][0]  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._connection.close()
+
+
+@functools.lru_cache(1024)
+def _with_percent(statement: str) -> str:
+    """A statement as psycopg takes it: `%s` for each `?` that is not within quotes, and `%%` for each `%`."""
+    return re.sub(
+        r"\"[^\"]*\"|'[^']*'|\?", lambda part: "%s" if part[0] == "?" else part[0], statement.replace("%", "%%")
+    )

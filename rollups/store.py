@@ -9,45 +9,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Self
 
-from rollups.databases import Database, connect
-from rollups.nodes import make_nodes, mark_stale
-from rollups.query import Answers, query
-from rollups.schema import KEY_TYPES, VERSION, StoreError, create_tables, quoted, read_passport, write_passport
-from rollups.tree import above, height
-from rollups.written import answer_columns
-from transforms.sketches import Question, Sketch, load
+from rollups.databases import Database, connect, in_parts
+from rollups.errors import DamagedError, StoreError
+from rollups.leaves import Key, Leaf, Numbered, Numbers, StoredMeasure, Written, require_whole, write_leaves
+from rollups.nodes import make_nodes, mark_stale, stale_spans
+from rollups.query import EPOCH, Answers, query
+from rollups.retention import Ages, Dropped, drop
+from rollups.schema import (
+    KEY_TYPES,
+    VERSION,
+    create_tables,
+    quoted,
+    read_floors,
+    read_number,
+    read_passport,
+    write_passport,
+)
+from rollups.spans import StoredSpans
+from rollups.tree import Span, above, height
+from transforms.sketches import Question, load
 
-Key: TypeAlias = tuple[Any, ...]
-
-
-class StoredMeasure(NamedTuple):
-    """What is kept of a measure: a sketch of its kind to which nothing was added, and the question asked of it."""
-
-    empty: Sketch
-    question: Question
-
-
-class Leaf(NamedTuple):
-    """What a contribution knows of a window and key."""
-
-    start: int  # of the window, microseconds since 1970
-    key: Key  # the values of the key columns
-    records: int
-    sketches: Mapping[str, Sketch]  # by measure
-    closed: bool = True  # whether the window is over, though late records may still correct it
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a write has changed."""
-
-    leaves: int  # new, or replaced by others
-    unchanged: int  # were there already, with the same bytes
-    refused: int  # count fewer records than what is there
+_KEY_TEXT = json.JSONEncoder(ensure_ascii=False)
 
 
 class Store:
@@ -59,6 +46,13 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.database: Database = connect(uri)
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self) -> None:
         passport = read_passport(self.database)
         self.window: int = passport["window"]  # microseconds
         self.by: dict[str, str] = passport["by"]
@@ -67,8 +61,13 @@ class Store:
         for number, name, question, empty in self.database.execute(
             "SELECT measure, name, question, empty FROM measures ORDER BY measure"
         ):
-            asked, arguments = json.loads(question)
-            self.measures[name] = StoredMeasure(load(bytes(empty)), Question(asked, tuple(arguments)))
+            try:
+                asked, arguments = json.loads(question)
+                self.measures[name] = StoredMeasure(load(bytes(empty)), Question(asked, tuple(arguments)))
+            except ValueError as problem:
+                raise DamagedError(
+                    f"the row measures, measure {number} cannot be read: {problem}: restore the store from a copy"
+                ) from problem
             self._numbers[name] = number
 
     @classmethod
@@ -88,7 +87,7 @@ class Store:
             )
         with closing(connect(uri, create=True)) as database, database.writing():
             if not database.has_tables():
-                create_tables(database, by)
+                create_tables(database, window, by)
                 write_passport(database, {"version": VERSION, "window": window, "by": dict(by), "top": 0})
                 database.execute_many(
                     "INSERT INTO measures (measure, name, question, empty) VALUES (?, ?, ?, ?)",
@@ -108,57 +107,30 @@ class Store:
     def write(self, contribution: str, leaves: Iterable[Leaf], *, rebuild: bool = False) -> Written:
         """Keeps leaves of a contribution, all of them or none; what counts fewer records than before is refused.
 
-        With `rebuild` it replaces whatever is there.
+        With `rebuild` it replaces whatever is there. Leaves of windows that are not kept any more (see `keep`) are
+        left out, and counted.
         """
         rows = list(leaves)
+        require_whole(self.measures, rows)
+        places = [self._place(leaf) for leaf in rows]
         with self.database.writing():
-            source = self._number_of_contribution(contribution)
-            keys = self._keys({leaf.key for leaf in rows})
-            replaceable = "" if rebuild else "AND excluded.records >= leaves.records "
-            changed: set[int] = set()
-            counts = {"leaves": 0, "unchanged": 0, "refused": 0}
-            for leaf in rows:
-                place, odd = divmod(leaf.start, self.window)
-                if odd:
-                    raise ValueError(f"windows begin at multiples of {self.window} microseconds, got {leaf.start}")
-                fate = self._write_leaf(leaf, place, keys[leaf.key], source, replaceable)
-                counts[fate] += 1
-                if fate == "leaves":
-                    changed.add(place)
+            floor = read_floors(self.database).get(0)
+            placed = [
+                (place, leaf) for place, leaf in zip(places, rows, strict=True) if floor is None or place >= floor
+            ]
+            numbers = Numbers(self._numbers, self._number_of_contribution(contribution))
+            keys = self._keys({leaf.key for _, leaf in placed})
+            numbered = [Numbered(place, keys[leaf.key], leaf) for place, leaf in placed]
+            written, changed = write_leaves(self.database, self.measures, numbers, numbered, rebuild=rebuild)
             self._grow()
             mark_stale(self.database, above(changed, self.top))
-        return Written(**counts)
+        return replace(written, expired=len(rows) - len(placed))
 
-    def _write_leaf(self, leaf: Leaf, place: int, key: int, source: int, replaceable: str) -> str:
-        if missing := self.measures.keys() - leaf.sketches.keys():
-            raise ValueError(f"a leaf must have a sketch of each measure, got none of {', '.join(sorted(missing))}")
-        before = self.database.execute(
-            "SELECT records FROM leaves WHERE measure = ? AND place = ? AND key_number = ? AND contribution = ?",
-            (next(iter(self._numbers.values())), place, key, source),
-        )
-        if before and replaceable and before[0][0] > leaf.records:
-            return "refused"
-        changed = False
-        for name, (empty, question) in self.measures.items():
-            sketch = leaf.sketches[name]
-            empty._require_alike(sketch)  # noqa: SLF001  what merge would say, before it is too late
-            image = sketch.to_bytes()
-            changed |= bool(
-                self.database.execute(
-                    "INSERT INTO leaves (measure, place, key_number, contribution, closed, records, value, low, high, "
-                    "answer, sketch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT (measure, place, key_number, contribution) DO UPDATE SET "
-                    "closed = excluded.closed, records = excluded.records, value = excluded.value, low = excluded.low, "
-                    "high = excluded.high, answer = excluded.answer, sketch = excluded.sketch "
-                    "WHERE leaves.sketch <> excluded.sketch OR leaves.closed <> excluded.closed "
-                    "OR leaves.records <> excluded.records RETURNING place",
-                    (
-                        self._numbers[name], place, key, source, leaf.closed, leaf.records,
-                        *answer_columns(question(sketch)), image,
-                    ),
-                )
-            )  # fmt: skip
-        return "leaves" if changed else "unchanged"
+    def _place(self, leaf: Leaf) -> int:
+        place, odd = divmod(leaf.start, self.window)
+        if odd:
+            raise ValueError(f"windows begin at multiples of {self.window} microseconds, got {leaf.start}")
+        return place
 
     def settle(self) -> int:
         """Makes the merged spans that writing has left stale again, from what lies below them; how many it made.
@@ -167,23 +139,68 @@ class Store:
         """
         return make_nodes(self.database, list(self._numbers.values()), self.top)
 
+    def keep(
+        self,
+        leaves: timedelta,
+        spans: Mapping[timedelta, timedelta] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Dropped:
+        """Deletes what is older: windows than `leaves`, longer spans than the age beside the length they fall short of.
+
+        `keep(timedelta(days=7), {timedelta(hours=1): timedelta(days=90)})` keeps windows for a week, spans shorter than
+        an hour for 90 days, longer ones for ever. Answers whose bounds are those of what is kept stay the same; others
+        are refused, and so are leaves that come later than this. Ages count from the end of the latest window, but not
+        from later than `now` (by default, the clock). From a window on that is open, or that cannot be read, windows
+        are kept: what lies above them is yet to be made.
+        """
+        ages = Ages(leaves, spans or {})
+        self.settle()
+        with self.database.writing():
+            bounds = self.bounds()
+            if bounds is None:
+                return Dropped()
+            latest = min(self.moment(bounds[1]), now or datetime.now(UTC))
+            write_passport(self.database, {"first": bounds[0]})
+            numbers = list(self._numbers.values())
+            dropped = drop(self.database, numbers, self.window, self.top, latest, ages)
+        if dropped.leaves or dropped.nodes:
+            self.database.shrink()
+        return dropped
+
     @property
     def top(self) -> int:
         """The level of the longest spans that are kept: two of them hold all windows."""
-        ((top,),) = self.database.execute("SELECT value FROM passport WHERE name = 'top'")
-        return int(top)
+        return read_number(self.database, "top") or 0
 
     def query(self, **asked: Any) -> Answers:
         """Answers about any range of time: see `rollups.query.query`, which takes the same."""
-        return query(self, **asked)
+        with self.database.reading():
+            return query(self, **asked)
 
     def bounds(self) -> tuple[int, int] | None:
         """The numbers of the first window and of the one after the last; None while there is none."""
         number = next(iter(self._numbers.values()))
-        ((first, last),) = self.database.execute(
-            "SELECT MIN(place), MAX(place) FROM leaves WHERE measure = ?", [number]
+        ((first, last),) = self.database.execute(  # each from its end of the index: together they would read all of it
+            "SELECT (SELECT MIN(place) FROM leaves WHERE measure = ?), "
+            "(SELECT MAX(place) FROM leaves WHERE measure = ?)",
+            [number, number],
         )
-        return None if first is None else (first, last + 1)
+        if first is None:
+            return None
+        ever = read_number(self.database, "first")  # since some were deleted; the latest never is
+        return (first if ever is None else min(first, ever)), last + 1
+
+    def spans(self) -> StoredSpans | None:
+        """Which spans are there; None while there is none."""
+        bounds = self.bounds()
+        if bounds is None:
+            return None
+        return StoredSpans(self.window, self.top, *bounds, stale_spans(self.database), read_floors(self.database))
+
+    def moment(self, place: int) -> datetime:
+        """When a window of this number begins."""
+        return EPOCH + timedelta(microseconds=place * self.window)
 
     def number_of(self, measure: str) -> int:
         """The number that a measure has in the tables."""
@@ -212,8 +229,12 @@ class Store:
         before, top = self.top, height(*bounds) if bounds else 0
         if top > before:
             number = next(iter(self._numbers.values()))
-            places = self.database.execute("SELECT DISTINCT place FROM leaves WHERE measure = ?", [number])
-            higher = [span for span in above((place for (place,) in places), top) if span.level > before]
+            leaves = self.database.execute("SELECT DISTINCT place FROM leaves WHERE measure = ?", [number])
+            nodes = self.database.execute(
+                "SELECT DISTINCT place FROM nodes WHERE measure = ? AND level = ?", [number, before]
+            )  # windows that are gone lie below these
+            places = [*(place for (place,) in leaves), *(Span(before, place).first for (place,) in nodes)]
+            higher = [span for span in above(places, top) if span.level > before]
             mark_stale(self.database, higher)
             write_passport(self.database, {"top": top})
 
@@ -227,19 +248,25 @@ class Store:
 
     def _keys(self, keys: set[Key]) -> dict[Key, int]:
         """The number of each key, new ones included."""
-        columns = "".join(f", {quoted(name)}" for name in self.by)
-        insert = f"INSERT INTO keys (key_number, key_text{columns}) VALUES (?, ?{', ?' * len(self.by)})"  # noqa: S608  quoted
-        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key_number), 0) FROM keys")
-        numbers: dict[Key, int] = {}
-        for identity, key in sorted((json.dumps(key, ensure_ascii=False), key) for key in keys):
+        texts: dict[str, Key] = {}
+        for key in keys:
             if len(key) != len(self.by):
                 raise ValueError(f"keys must have a value for each of {', '.join(self.by) or 'no column'}, got {key!r}")
-            rows = self.database.execute("SELECT key_number FROM keys WHERE key_text = ?", [identity])
-            if not rows:
-                highest += 1
-                self.database.execute(insert, [highest, identity, *key])
-            numbers[key] = rows[0][0] if rows else highest
-        return numbers
+            texts[_KEY_TEXT.encode(key)] = key
+        numbers: dict[str, int] = {}
+        for named in in_parts(sorted(texts)):
+            places = ", ".join("?" * len(named))
+            known = f"SELECT key_text, key_number FROM keys WHERE key_text IN ({places})"  # noqa: S608  no values
+            numbers |= dict(self.database.execute(known, named))
+        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key_number), 0) FROM keys")
+        new = {text: number for number, text in enumerate(sorted(texts.keys() - numbers.keys()), highest + 1)}
+        columns = "".join(f", {quoted(name)}" for name in self.by)
+        self.database.execute_many(
+            f"INSERT INTO keys (key_number, key_text{columns}) VALUES (?, ?{', ?' * len(self.by)})",  # noqa: S608  quoted
+            [(number, text, *texts[text]) for text, number in new.items()],
+        )
+        numbers |= new
+        return {key: numbers[text] for text, key in texts.items()}
 
     def _require(self, window: int, by: Mapping[str, str], measures: Mapping[str, StoredMeasure]) -> None:
         """Refuses to go on with a store of other windows, keys or measures."""
