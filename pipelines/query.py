@@ -5,7 +5,7 @@
 Times are RFC 3339, or days in UTC; --last ends with the latest window. A range is widened to whole windows. In JSON a
 line is an object: keys, from, to, and each measure, an estimate with its bounds.
 
-    python -m pipelines query tweets.db --last 1d --measure distinct:user --compare previous
+    python -m pipelines query tweets.db --last 20m --measure count --compare previous
 
 says what each measure is now, what it was before, and its change; of distinct counts how many are new and how many are
 in both, so that --where lang=ja --compare lang=en tells how far two audiences overlap.

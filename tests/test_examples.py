@@ -23,6 +23,7 @@ NAMES = (
     "query",
     "report",
     "plan",
+    "compact",
 )
 
 
