@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
+_NAMED = 500  # values that one statement names
 _PATIENCE = 30.0  # seconds that a writer waits for others
 
 
@@ -25,7 +26,7 @@ class Database(ABC):
         """The rows that a statement gives; what it changes belongs to the transaction that is open."""
 
     @abstractmethod
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """The same statement for each of several rows of values."""
 
     @abstractmethod
@@ -57,6 +58,11 @@ def connect(uri: str, *, create: bool = False) -> Database:
     return _SQLite(path)
 
 
+def in_parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Values, as many at a time as one statement names."""
+    return (values[first : first + _NAMED] for first in range(0, len(values), _NAMED))
+
+
 class _SQLite(Database):
     BYTES, REAL = "BLOB", "REAL"
 
@@ -64,12 +70,13 @@ class _SQLite(Database):
         # Threads take turns: each statement is one call.
         self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+        self._connection.execute("PRAGMA cache_size = -65536")  # 64 MiB of pages
         self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         return self._connection.execute(statement, values).fetchall()
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(statement, rows)
 
     @contextmanager
@@ -103,7 +110,7 @@ class _Postgres(Database):
         cursor = self._connection.execute(statement.replace("?", "%s"), values)
         return cursor.fetchall() if cursor.description else []
 
-    def execute_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(statement.replace("?", "%s"), rows)
 

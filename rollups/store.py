@@ -9,45 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, Self
 
-from rollups.databases import Database, connect
+from rollups.databases import Database, connect, in_parts
+from rollups.leaves import Key, Leaf, Numbered, Numbers, StoredMeasure, Written, require_whole, write_leaves
 from rollups.nodes import make_nodes, mark_stale
 from rollups.query import Answers, query
 from rollups.schema import KEY_TYPES, VERSION, StoreError, create_tables, quoted, read_passport, write_passport
 from rollups.tree import above, height
-from rollups.written import answer_columns
-from transforms.sketches import Question, Sketch, load
+from transforms.sketches import Question, load
 
-Key: TypeAlias = tuple[Any, ...]
-
-
-class StoredMeasure(NamedTuple):
-    """What is kept of a measure: a sketch of its kind to which nothing was added, and the question asked of it."""
-
-    empty: Sketch
-    question: Question
-
-
-class Leaf(NamedTuple):
-    """What a contribution knows of a window and key."""
-
-    start: int  # of the window, microseconds since 1970
-    key: Key  # the values of the key columns
-    records: int
-    sketches: Mapping[str, Sketch]  # by measure
-    closed: bool = True  # whether the window is over, though late records may still correct it
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a write has changed."""
-
-    leaves: int  # new, or replaced by others
-    unchanged: int  # were there already, with the same bytes
-    refused: int  # count fewer records than what is there
+_KEY_TEXT = json.JSONEncoder(ensure_ascii=False)
 
 
 class Store:
@@ -111,54 +84,22 @@ class Store:
         With `rebuild` it replaces whatever is there.
         """
         rows = list(leaves)
+        require_whole(self.measures, rows)
+        places = [self._place(leaf) for leaf in rows]
         with self.database.writing():
-            source = self._number_of_contribution(contribution)
+            numbers = Numbers(self._numbers, self._number_of_contribution(contribution))
             keys = self._keys({leaf.key for leaf in rows})
-            replaceable = "" if rebuild else "AND excluded.records >= leaves.records "
-            changed: set[int] = set()
-            counts = {"leaves": 0, "unchanged": 0, "refused": 0}
-            for leaf in rows:
-                place, odd = divmod(leaf.start, self.window)
-                if odd:
-                    raise ValueError(f"windows begin at multiples of {self.window} microseconds, got {leaf.start}")
-                fate = self._write_leaf(leaf, place, keys[leaf.key], source, replaceable)
-                counts[fate] += 1
-                if fate == "leaves":
-                    changed.add(place)
+            numbered = [Numbered(place, keys[leaf.key], leaf) for place, leaf in zip(places, rows, strict=True)]
+            written, changed = write_leaves(self.database, self.measures, numbers, numbered, rebuild=rebuild)
             self._grow()
             mark_stale(self.database, above(changed, self.top))
-        return Written(**counts)
+        return written
 
-    def _write_leaf(self, leaf: Leaf, place: int, key: int, source: int, replaceable: str) -> str:
-        if missing := self.measures.keys() - leaf.sketches.keys():
-            raise ValueError(f"a leaf must have a sketch of each measure, got none of {', '.join(sorted(missing))}")
-        before = self.database.execute(
-            "SELECT records FROM leaves WHERE measure = ? AND place = ? AND key_number = ? AND contribution = ?",
-            (next(iter(self._numbers.values())), place, key, source),
-        )
-        if before and replaceable and before[0][0] > leaf.records:
-            return "refused"
-        changed = False
-        for name, (empty, question) in self.measures.items():
-            sketch = leaf.sketches[name]
-            empty._require_alike(sketch)  # noqa: SLF001  what merge would say, before it is too late
-            image = sketch.to_bytes()
-            changed |= bool(
-                self.database.execute(
-                    "INSERT INTO leaves (measure, place, key_number, contribution, closed, records, value, low, high, "
-                    "answer, sketch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                    "ON CONFLICT (measure, place, key_number, contribution) DO UPDATE SET "
-                    "closed = excluded.closed, records = excluded.records, value = excluded.value, low = excluded.low, "
-                    "high = excluded.high, answer = excluded.answer, sketch = excluded.sketch "
-                    "WHERE leaves.sketch <> excluded.sketch OR leaves.closed <> excluded.closed "
-                    "OR leaves.records <> excluded.records RETURNING place",
-                    (
-                        self._numbers[name], place, key, source, leaf.closed, leaf.records,
-                        *answer_columns(question(sketch)), image,
-                    ),
-                )
-            )  # fmt: skip
-        return "leaves" if changed else "unchanged"
+    def _place(self, leaf: Leaf) -> int:
+        place, odd = divmod(leaf.start, self.window)
+        if odd:
+            raise ValueError(f"windows begin at multiples of {self.window} microseconds, got {leaf.start}")
+        return place
 
     def settle(self) -> int:
         """Makes the merged spans that writing has left stale again, from what lies below them; how many it made.
@@ -227,19 +168,25 @@ class Store:
 
     def _keys(self, keys: set[Key]) -> dict[Key, int]:
         """The number of each key, new ones included."""
-        columns = "".join(f", {quoted(name)}" for name in self.by)
-        insert = f"INSERT INTO keys (key_number, key_text{columns}) VALUES (?, ?{', ?' * len(self.by)})"  # noqa: S608  quoted
-        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key_number), 0) FROM keys")
-        numbers: dict[Key, int] = {}
-        for identity, key in sorted((json.dumps(key, ensure_ascii=False), key) for key in keys):
+        texts: dict[str, Key] = {}
+        for key in keys:
             if len(key) != len(self.by):
                 raise ValueError(f"keys must have a value for each of {', '.join(self.by) or 'no column'}, got {key!r}")
-            rows = self.database.execute("SELECT key_number FROM keys WHERE key_text = ?", [identity])
-            if not rows:
-                highest += 1
-                self.database.execute(insert, [highest, identity, *key])
-            numbers[key] = rows[0][0] if rows else highest
-        return numbers
+            texts[_KEY_TEXT.encode(key)] = key
+        numbers: dict[str, int] = {}
+        for named in in_parts(sorted(texts)):
+            places = ", ".join("?" * len(named))
+            known = f"SELECT key_text, key_number FROM keys WHERE key_text IN ({places})"  # noqa: S608  no values
+            numbers |= dict(self.database.execute(known, named))
+        ((highest,),) = self.database.execute("SELECT COALESCE(MAX(key_number), 0) FROM keys")
+        new = {text: number for number, text in enumerate(sorted(texts.keys() - numbers.keys()), highest + 1)}
+        columns = "".join(f", {quoted(name)}" for name in self.by)
+        self.database.execute_many(
+            f"INSERT INTO keys (key_number, key_text{columns}) VALUES (?, ?{', ?' * len(self.by)})",  # noqa: S608  quoted
+            [(number, text, *texts[text]) for text, number in new.items()],
+        )
+        numbers |= new
+        return {key: numbers[text] for text, key in texts.items()}
 
     def _require(self, window: int, by: Mapping[str, str], measures: Mapping[str, StoredMeasure]) -> None:
         """Refuses to go on with a store of other windows, keys or measures."""

@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+import orjson
+
 from transforms.sketches import Estimate
 
 
@@ -20,7 +22,14 @@ def answer_columns(answer: Any) -> tuple[float | None, float | None, float | Non
     if answer is None or isinstance(answer, int | float):
         number = None if answer is None or math.isnan(answer) else float(answer)
         return number, number, number, None
-    return None, None, None, json.dumps(as_json(answer))
+    return None, None, None, _text(as_json(answer))
+
+
+def _text(answer: Any) -> str:
+    try:
+        return orjson.dumps(answer).decode()
+    except TypeError:  # items that JSON has no word for, such as bytes, and integers that are too long for it
+        return json.dumps(answer, default=str)
 
 
 def as_json(answer: Any) -> Any:

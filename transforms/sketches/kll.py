@@ -98,6 +98,9 @@ class Kll(Sketch):
         count = self.count
         if not count:
             return {}
+        if len(self._levels) == 1:  # every value is kept
+            kept = np.sort(self._levels[0]).tolist()
+            return {q: Estimate.exact(kept[place_of(q, count) - 1]) for q in qs}
         values = np.concatenate(self._levels)
         weights = np.repeat(1 << np.arange(len(self._levels)), [level.size for level in self._levels])
         order = values.argsort(kind="stable")

@@ -48,7 +48,7 @@ def seal(kind: str, parameters: Parameters, payload: bytes) -> bytes:
     >>> unseal(seal("count", {"step": 2}, b"abc")).payload
     b'abc'
     """
-    name, written = kind.encode("ascii"), _ENCODER.encode(parameters).encode()
+    name, written = kind.encode("ascii"), _write(tuple(parameters), *parameters.values())
     if len(written) >= 2**16:
         raise ValueError(f"parameters must take less than 64 KiB, got {len(written)} bytes: use fewer or shorter ones")
     header = _HEADER.pack(_MAGIC, _VERSION, len(name), len(written), len(payload))
@@ -80,6 +80,11 @@ def unseal(data: bytes) -> Sealed:
     except (ValueError, RecursionError) as error:
         raise SealError(f"a sealed sketch must have readable kind and parameters: {error}") from error
     return Sealed(kind, version, parameters, bytes(data[end:-_DIGEST]))
+
+
+@functools.lru_cache(1024, typed=True)  # 1 and 1.0 are equal, and are written differently
+def _write(names: tuple[str, ...], *values: float | str) -> bytes:
+    return _ENCODER.encode(dict(zip(names, values, strict=True))).encode()
 
 
 @functools.lru_cache(1024)  # a store has many sketches of few kinds
