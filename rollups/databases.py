@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import sqlite3
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
+_SECOND = 1_000_000  # microseconds
 _NAMED = 500  # values that one statement names
 _PATIENCE = 30.0  # seconds that a writer waits for others
 
@@ -20,6 +24,9 @@ class Database(ABC):
 
     BYTES: str  # the type of a column of bytes
     REAL: str
+
+    def __init__(self) -> None:
+        self._turn = threading.RLock()  # threads take turns, a transaction each
 
     @abstractmethod
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
@@ -32,6 +39,18 @@ class Database(ABC):
     @abstractmethod
     def writing(self) -> Any:
         """A context: one transaction, all of it or nothing, while nobody else writes."""
+
+    @abstractmethod
+    def reading(self) -> Any:
+        """A context in which all that is read is of one moment, whoever writes meanwhile."""
+
+    @abstractmethod
+    def moment(self, place: str, window: int) -> str:
+        """SQL that gives the begin of a window of so many microseconds as SQL tools have moments."""
+
+    @abstractmethod
+    def shrink(self) -> None:
+        """Gives back the room of what was deleted."""
 
     @abstractmethod
     def has_tables(self) -> bool:
@@ -67,7 +86,7 @@ class _SQLite(Database):
     BYTES, REAL = "BLOB", "REAL"
 
     def __init__(self, path: Path) -> None:
-        # Threads take turns: each statement is one call.
+        super().__init__()
         self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
         self._connection.execute("PRAGMA cache_size = -65536")  # 64 MiB of pages
@@ -79,15 +98,35 @@ class _SQLite(Database):
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(statement, rows)
 
+    def writing(self) -> AbstractContextManager[None]:
+        return self._transaction("BEGIN IMMEDIATE")
+
+    def reading(self) -> AbstractContextManager[None]:
+        return self._transaction("BEGIN")
+
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    def _transaction(self, begin: str) -> Iterator[None]:
+        with self._turn:
+            self.execute(begin)
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # what has failed badly is rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def moment(self, place: str, window: int) -> str:
+        if window % _SECOND == 0:
+            return f"strftime('%Y-%m-%dT%H:%M:%SZ', ({place}) * {window // _SECOND}, 'unixepoch')"
+        micros = f"({place}) * {window}"
+        rest = f"(({micros}) % {_SECOND} + {_SECOND}) % {_SECOND}"  # at least 0 before 1970, too
+        fraction = f"CASE {rest} WHEN 0 THEN '' ELSE printf('.%06d', {rest}) END"
+        return f"strftime('%Y-%m-%dT%H:%M:%S', ({micros} - {rest}) / {_SECOND}, 'unixepoch') || {fraction} || 'Z'"
+
+    def shrink(self) -> None:
+        self.execute("VACUUM")
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def has_tables(self) -> bool:
         return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'passport'"))
@@ -104,24 +143,46 @@ class _Postgres(Database):
             import psycopg  # noqa: PLC0415  an extra
         except ImportError as error:
             raise ImportError("a store in PostgreSQL needs psycopg: pip install 'streamsketch[postgres]'") from error
+        super().__init__()
         self._connection = psycopg.connect(uri, autocommit=True)
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
-        cursor = self._connection.execute(statement.replace("?", "%s"), values)
+        cursor = self._connection.execute(_with_percent(statement), values)
         return cursor.fetchall() if cursor.description else []
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         with self._connection.cursor() as cursor:
-            cursor.executemany(statement.replace("?", "%s"), rows)
+            cursor.executemany(_with_percent(statement), rows)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._connection.transaction():
+        with self._turn, self._connection.transaction():
             self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('streamsketch rollups'))")
             yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._turn, self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+
+    def moment(self, place: str, window: int) -> str:
+        return f"to_timestamp(0) + ({place}) * INTERVAL '{window} microseconds'"
+
+    def shrink(self) -> None:
+        for table in ("leaves", "nodes"):
+            self.execute(f"VACUUM {table}")
 
     def has_tables(self) -> bool:
         return self.execute("SELECT to_regclass('passport') IS NOT NULL")[0][0]  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._connection.close()
+
+
+@functools.lru_cache(1024)
+def _with_percent(statement: str) -> str:
+    """A statement as psycopg takes it: `%s` for each `?` that is not within quotes, and `%%` for each `%`."""
+    return re.sub(
+        r"\"[^\"]*\"|'[^']*'|\?", lambda part: "%s" if part[0] == "?" else part[0], statement.replace("%", "%%")
+    )

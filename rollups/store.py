@@ -32,6 +32,13 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.database: Database = connect(uri)
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self) -> None:
         passport = read_passport(self.database)
         self.window: int = passport["window"]  # microseconds
         self.by: dict[str, str] = passport["by"]
@@ -61,7 +68,7 @@ class Store:
             )
         with closing(connect(uri, create=True)) as database, database.writing():
             if not database.has_tables():
-                create_tables(database, by)
+                create_tables(database, window, by)
                 write_passport(database, {"version": VERSION, "window": window, "by": dict(by), "top": 0})
                 database.execute_many(
                     "INSERT INTO measures (measure, name, question, empty) VALUES (?, ?, ?, ?)",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
 import pytest
 
 from rollups import Leaf, Store, StoredMeasure, StoreError
@@ -63,18 +61,6 @@ def sketches_of(events: list[Event]) -> dict[str, Any]:
 
 def at(place: int) -> datetime:
     return NOON + timedelta(seconds=10) * (place - FIRST)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An address at which there is no store yet: a file, or a database of a real PostgreSQL."""
-    if request.param == "sqlite":
-        return str(tmp_path / "rollups.db")
-    server: str = request.getfixturevalue("postgres")
-    name = f"store_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.replace("/postgres", f"/{name}")
 
 
 @pytest.fixture
