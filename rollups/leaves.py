@@ -40,6 +40,7 @@ class Written:
     leaves: int = 0  # new, or replaced by others
     unchanged: int = 0  # were there already, with the same bytes
     refused: int = 0  # count fewer records than what is there
+    expired: int = 0  # of windows that are not kept any more
 
 
 class _Content(NamedTuple):

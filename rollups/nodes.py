@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from rollups.databases import Database, Rows
+from rollups.schema import read_floors
 from rollups.tree import Span
 from transforms.sketches import Sketch, load
 
@@ -68,12 +69,19 @@ def sketches_of(
         try:
             yield key, load(bytes(image))
         except ValueError as problem:
-            if span.level:
+            if span.level and _has_halves(database, span):
                 for half in span.children:
                     yield from sketches_of(database, measure, half, [key], reading)
             else:
-                row = f"leaves, measure {measure}, place {span.place}, key number {key}"
+                table = f"nodes, level {span.level}" if span.level else "leaves"
+                row = f"{table}, measure {measure}, place {span.place}, key number {key}"
                 reading.damaged[key].append(f"the sketch in the row {row} cannot be read: {problem}")
+
+
+def _has_halves(database: Database, span: Span) -> bool:
+    """Whether what a span was made from is still kept; both halves are, or none."""
+    floor = read_floors(database).get(span.level - 1)
+    return floor is None or span.first >= floor
 
 
 def make_nodes(database: Database, measures: Sequence[int], top: int) -> int:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rollups.store import Leaf, Store, StoredMeasure
+from rollups.leaves import Leaf, StoredMeasure
+from rollups.store import Store
 from rollups.tree import height
 from transforms.sketches import Count, CountMin, HeavyHitters, HyperLogLog, Kll, LogHistogram, Sketch
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from rollups.nodes import Reading, sketches_of, stale_spans
+from rollups.nodes import Reading, sketches_of
 from rollups.schema import StoreError, quoted
-from rollups.tree import Span, cover
+from rollups.tree import Span
 from rollups.written import as_json
 from transforms.sketches import Sketch
 
@@ -78,27 +78,27 @@ def query(
     Windows that are not over yet are left out, unless `open` ones are asked for: then they answer what is known by now.
     A range of n windows takes at most some 2 log2(n) sketches for each key and contribution.
 
-    Raises StoreError for measures or keys that are not stored, ValueError for bounds that are not those of windows.
+    Raises StoreError for measures or keys that are not stored, ValueError for bounds that are not those of windows, or
+    of what is still kept.
     """
     names = list(store.measures if measures is None else measures)
     _require_known("measures", names, store.measures)
     _require_known("keys", [*by, *(where or {})], store.by)
     groups = _groups(store, by, where or {})
     selected = None if len(groups) == store.key_count() else groups.keys()
-    bounds = store.bounds()
-    if bounds is None:
+    stored = store.spans()
+    if stored is None:
         return Answers([], 0)
-    first = bounds[0] if start is None else _place(start, store.window)
-    last = bounds[1] if end is None else _place(end, store.window)
+    first = stored.first if start is None else _place(start, store.window)
+    last = stored.end if end is None else _place(end, store.window)
     stride = max(last - first, 1) if step is None else _stride(step, store.window)
-    stale, rows, reads, damaged = stale_spans(store.database), list[Answer](), 0, list[str]()
+    rows, reads, damaged = list[Answer](), 0, list[str]()
     opened, steps = _open_windows(store, first, last), list[tuple[datetime, datetime]]()
     for begin in range(first, last, stride):
         stop = min(begin + stride, last)
         steps.append((EPOCH + begin * store.window * _MICRO, EPOCH + stop * store.window * _MICRO))
-        inside = max(begin, bounds[0]), min(stop, bounds[1])
         reading, merged = Reading(), defaultdict[tuple[Any, ...], dict[str, Sketch]](dict)
-        spans = [(span, True) for span in cover(*inside, top=store.top, usable=lambda span: span not in stale)]
+        spans = [(span, True) for span in stored.answering(begin, stop)]
         if open:
             spans += [(Span(0, place), False) for place in opened if begin <= place < stop]
         for span, closed in spans:

@@ -108,6 +108,17 @@ def write_passport(database: Database, passport: Mapping[str, Any]) -> None:
     )
 
 
+def read_number(database: Database, name: str) -> int | None:
+    """A number that the store says of itself; None where it says nothing."""
+    rows = database.execute("SELECT value FROM passport WHERE name = ?", [name])
+    return int(rows[0][0]) if rows else None
+
+
+def read_floors(database: Database) -> dict[int, int]:
+    """From which window on spans of a level are kept, for each level of which some are not."""
+    return dict(database.execute("SELECT level, first FROM kept"))
+
+
 def read_passport(database: Database) -> dict[str, Any]:
     """What the store says of itself, after it was brought to this version of the schema if it is of an older one.
 

@@ -9,15 +9,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from rollups.databases import Database, connect, in_parts
 from rollups.leaves import Key, Leaf, Numbered, Numbers, StoredMeasure, Written, require_whole, write_leaves
-from rollups.nodes import make_nodes, mark_stale
-from rollups.query import Answers, query
-from rollups.schema import KEY_TYPES, VERSION, StoreError, create_tables, quoted, read_passport, write_passport
-from rollups.tree import above, height
+from rollups.nodes import make_nodes, mark_stale, stale_spans
+from rollups.query import EPOCH, Answers, query
+from rollups.retention import Ages, Dropped, drop
+from rollups.schema import (
+    KEY_TYPES,
+    VERSION,
+    StoreError,
+    create_tables,
+    quoted,
+    read_floors,
+    read_number,
+    read_passport,
+    write_passport,
+)
+from rollups.spans import StoredSpans
+from rollups.tree import Span, above, height
 from transforms.sketches import Question, load
 
 _KEY_TEXT = json.JSONEncoder(ensure_ascii=False)
@@ -88,19 +102,24 @@ class Store:
     def write(self, contribution: str, leaves: Iterable[Leaf], *, rebuild: bool = False) -> Written:
         """Keeps leaves of a contribution, all of them or none; what counts fewer records than before is refused.
 
-        With `rebuild` it replaces whatever is there.
+        With `rebuild` it replaces whatever is there. Leaves of windows that are not kept any more (see `keep`) are
+        left out, and counted.
         """
         rows = list(leaves)
         require_whole(self.measures, rows)
         places = [self._place(leaf) for leaf in rows]
         with self.database.writing():
+            floor = read_floors(self.database).get(0)
+            placed = [
+                (place, leaf) for place, leaf in zip(places, rows, strict=True) if floor is None or place >= floor
+            ]
             numbers = Numbers(self._numbers, self._number_of_contribution(contribution))
-            keys = self._keys({leaf.key for leaf in rows})
-            numbered = [Numbered(place, keys[leaf.key], leaf) for place, leaf in zip(places, rows, strict=True)]
+            keys = self._keys({leaf.key for _, leaf in placed})
+            numbered = [Numbered(place, keys[leaf.key], leaf) for place, leaf in placed]
             written, changed = write_leaves(self.database, self.measures, numbers, numbered, rebuild=rebuild)
             self._grow()
             mark_stale(self.database, above(changed, self.top))
-        return written
+        return replace(written, expired=len(rows) - len(placed))
 
     def _place(self, leaf: Leaf) -> int:
         place, odd = divmod(leaf.start, self.window)
@@ -115,15 +134,44 @@ class Store:
         """
         return make_nodes(self.database, list(self._numbers.values()), self.top)
 
+    def keep(
+        self,
+        leaves: timedelta,
+        spans: Mapping[timedelta, timedelta] | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Dropped:
+        """Deletes what is older: windows than `leaves`, longer spans than the age beside the length they fall short of.
+
+        `keep(timedelta(days=7), {timedelta(hours=1): timedelta(days=90)})` keeps windows for a week, spans shorter than
+        an hour for 90 days, longer ones for ever. Answers whose bounds are those of what is kept stay the same; others
+        are refused, and so are leaves that come later than this. Ages count from the end of the latest window, but not
+        from later than `now` (by default, the clock). From a window on that is open, or that cannot be read, windows
+        are kept: what lies above them is yet to be made.
+        """
+        ages = Ages(leaves, spans or {})
+        self.settle()
+        with self.database.writing():
+            bounds = self.bounds()
+            if bounds is None:
+                return Dropped()
+            latest = min(self.moment(bounds[1]), now or datetime.now(UTC))
+            write_passport(self.database, {"first": bounds[0]})
+            numbers = list(self._numbers.values())
+            dropped = drop(self.database, numbers, self.window, self.top, latest, ages)
+        if dropped.leaves or dropped.nodes:
+            self.database.shrink()
+        return dropped
+
     @property
     def top(self) -> int:
         """The level of the longest spans that are kept: two of them hold all windows."""
-        ((top,),) = self.database.execute("SELECT value FROM passport WHERE name = 'top'")
-        return int(top)
+        return read_number(self.database, "top") or 0
 
     def query(self, **asked: Any) -> Answers:
         """Answers about any range of time: see `rollups.query.query`, which takes the same."""
-        return query(self, **asked)
+        with self.database.reading():
+            return query(self, **asked)
 
     def bounds(self) -> tuple[int, int] | None:
         """The numbers of the first window and of the one after the last; None while there is none."""
@@ -131,7 +179,21 @@ class Store:
         ((first, last),) = self.database.execute(
             "SELECT MIN(place), MAX(place) FROM leaves WHERE measure = ?", [number]
         )
-        return None if first is None else (first, last + 1)
+        if first is None:
+            return None
+        ever = read_number(self.database, "first")  # since some were deleted; the latest never is
+        return (first if ever is None else min(first, ever)), last + 1
+
+    def spans(self) -> StoredSpans | None:
+        """Which spans are there; None while there is none."""
+        bounds = self.bounds()
+        if bounds is None:
+            return None
+        return StoredSpans(self.window, self.top, *bounds, stale_spans(self.database), read_floors(self.database))
+
+    def moment(self, place: int) -> datetime:
+        """When a window of this number begins."""
+        return EPOCH + timedelta(microseconds=place * self.window)
 
     def number_of(self, measure: str) -> int:
         """The number that a measure has in the tables."""
@@ -160,8 +222,12 @@ class Store:
         before, top = self.top, height(*bounds) if bounds else 0
         if top > before:
             number = next(iter(self._numbers.values()))
-            places = self.database.execute("SELECT DISTINCT place FROM leaves WHERE measure = ?", [number])
-            higher = [span for span in above((place for (place,) in places), top) if span.level > before]
+            leaves = self.database.execute("SELECT DISTINCT place FROM leaves WHERE measure = ?", [number])
+            nodes = self.database.execute(
+                "SELECT DISTINCT place FROM nodes WHERE measure = ? AND level = ?", [number, before]
+            )  # windows that are gone lie below these
+            places = [*(place for (place,) in leaves), *(Span(before, place).first for (place,) in nodes)]
+            higher = [span for span in above(places, top) if span.level > before]
             mark_stale(self.database, higher)
             write_passport(self.database, {"top": top})
 
