@@ -21,6 +21,7 @@ PIPELINES = (
     "rollup",
     "query",
     "plan",
+    "compact",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",
