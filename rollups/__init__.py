@@ -4,8 +4,8 @@ A `Store` keeps, for each window and key, one sketch for each measure, in SQLite
 above them answers any range in a number of reads that grows with its logarithm. Free of Beam.
 """
 
+from rollups.errors import StoreError
 from rollups.leaves import Leaf, StoredMeasure
-from rollups.schema import StoreError
 from rollups.store import Store
 
 __all__ = ["Leaf", "Store", "StoreError", "StoredMeasure"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from rollups.errors import StoreError
 from rollups.query import Answer, Answers, as_table, query, rfc3339
-from rollups.schema import StoreError
 from rollups.written import as_json
 from transforms.sketches import Estimate, HeavyHitters, HyperLogLog, Question
 

@@ -8,9 +8,11 @@ import sqlite3
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from rollups.errors import DamagedError, StoreError
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -87,34 +89,63 @@ class _SQLite(Database):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
-        self._connection.execute("PRAGMA cache_size = -65536")  # 64 MiB of pages
-        self._connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
+        self._path = path
+        with self._told():
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        try:
+            self.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+            self.execute("PRAGMA cache_size = -65536")  # 64 MiB of pages
+            self.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo, not damage
+        except StoreError:
+            self.close()
+            raise
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
-        return self._connection.execute(statement, values).fetchall()
+        with self._told():
+            return self._connection.execute(statement, values).fetchall()
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        self._connection.executemany(statement, rows)
-
-    def writing(self) -> AbstractContextManager[None]:
-        return self._transaction("BEGIN IMMEDIATE")
-
-    def reading(self) -> AbstractContextManager[None]:
-        return self._transaction("BEGIN")
+        with self._told():
+            self._connection.executemany(statement, rows)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
+        """SQLite's errors, with the file and what to do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # of no kind: no database, or one that is damaged
+                raise DamagedError(
+                    f"{self._path} must be a whole store, and {error}: restore it from a copy, or move it away and "
+                    "write it again with rollup"
+                ) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(f"{self._path} cannot be used as a store: {error}") from error
+            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
         with self._turn:
-            self.execute(begin)
+            self.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # what has failed badly is rolled back already
-                    self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._turn:
+            self.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # where something has failed badly, that is done already
+            self._connection.execute("ROLLBACK")
 
     def moment(self, place: str, window: int) -> str:
         if window % _SECOND == 0:
@@ -144,15 +175,29 @@ class _Postgres(Database):
         except ImportError as error:
             raise ImportError("a store in PostgreSQL needs psycopg: pip install 'streamsketch[postgres]'") from error
         super().__init__()
-        self._connection = psycopg.connect(uri, autocommit=True)
+        self._lost = psycopg.OperationalError
+        with self._told():
+            self._connection = psycopg.connect(uri, autocommit=True)
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
-        cursor = self._connection.execute(_with_percent(statement), values)
-        return cursor.fetchall() if cursor.description else []
+        with self._told():
+            cursor = self._connection.execute(_with_percent(statement), values)
+            return cursor.fetchall() if cursor.description else []
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self._connection.cursor() as cursor:
+        with self._told(), self._connection.cursor() as cursor:
             cursor.executemany(_with_percent(statement), rows)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What PostgreSQL says where it cannot be reached, which names host and port but no password."""
+        try:
+            yield
+        except self._lost as error:
+            raise StoreError(
+                f"PostgreSQL must be there, and say yes, got: {str(error).strip()}: see that it runs, that the address "
+                "is its own, and that it lets you in (PGPASSWORD, ~/.pgpass)"
+            ) from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:

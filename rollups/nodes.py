@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from rollups.databases import Database, Rows
+from rollups.errors import DamagedError
 from rollups.schema import read_floors
 from rollups.tree import Span
 from transforms.sketches import Sketch, load
@@ -20,8 +20,6 @@ _NAMED = 500  # keys that a statement names; among more of them, those asked for
 _LEAVES = "SELECT key_number, sketch FROM leaves WHERE measure = ? AND place = ? AND closed"
 _OPEN = "SELECT key_number, sketch FROM leaves WHERE measure = ? AND place = ? AND NOT closed"
 _NODES = "SELECT key_number, sketch FROM nodes WHERE measure = ? AND level = ? AND place = ?"
-
-Merged: TypeAlias = dict[Any, Sketch]
 
 
 @dataclass
@@ -64,7 +62,19 @@ def sketches_of(
     closed: bool = True,
 ) -> Iterable[tuple[int, Sketch]]:
     """Keys and sketches of a span. Where a node is damaged its halves are read; a damaged leaf is told in `reading`."""
-    for key, image in rows_of(database, measure, span, keys, closed=closed):
+    table = f"nodes, level {span.level}" if span.level else "leaves"
+    place = f"{table}, measure {measure}, place {span.place}"
+    try:
+        rows = rows_of(database, measure, span, keys, closed=closed)
+    except DamagedError as problem:
+        if span.level and _has_halves(database, span):
+            for half in span.children:
+                yield from sketches_of(database, measure, half, keys, reading)
+            return
+        for key in _all_keys(database) if keys is None else keys:
+            reading.damaged[key].append(f"the rows {place} cannot be read: {problem}")
+        return
+    for key, image in rows:
         reading.sketches += 1
         try:
             yield key, load(bytes(image))
@@ -73,9 +83,12 @@ def sketches_of(
                 for half in span.children:
                     yield from sketches_of(database, measure, half, [key], reading)
             else:
-                table = f"nodes, level {span.level}" if span.level else "leaves"
-                row = f"{table}, measure {measure}, place {span.place}, key number {key}"
+                row = f"{place}, key number {key}"
                 reading.damaged[key].append(f"the sketch in the row {row} cannot be read: {problem}")
+
+
+def _all_keys(database: Database) -> list[int]:
+    return [key for (key,) in database.execute("SELECT key_number FROM keys")]
 
 
 def _has_halves(database: Database, span: Span) -> bool:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from rollups.errors import StoreError
 from rollups.nodes import Reading, sketches_of
-from rollups.schema import StoreError, quoted
+from rollups.schema import quoted
 from rollups.tree import Span
 from rollups.written import as_json
 from transforms.sketches import Sketch
@@ -119,7 +120,7 @@ def query(
             values = {name: store.measures[name].question(sketch) for name, sketch in sketches.items()}
             rows.append(Answer(dict(zip(by, group, strict=True)), *steps[-1], sketches, values))
         reads += reading.sketches
-        damaged += [problem for of_key in reading.damaged.values() for problem in of_key]
+        damaged += dict.fromkeys(problem for of_key in reading.damaged.values() for problem in of_key)
     return Answers(rows, reads, damaged, steps, len(opened))
 
 

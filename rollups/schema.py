@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rollups.databases import Database
+from rollups.errors import DamagedError, StoreError
 
 VERSION = 2
 KEY_TYPES = {"text": "TEXT", "integer": "BIGINT", "real": "DOUBLE PRECISION", "boolean": "BOOLEAN"}
@@ -24,10 +25,6 @@ _ANSWERS = {
     *("window_start", "window_end", "measure", "contribution"),
     *("closed", "records", "value", "low", "high", "answer"),
 }
-
-
-class StoreError(ValueError):
-    """A store that cannot do what was asked: what is there, and what to do."""
 
 
 def create_tables(database: Database, window: int, by: Mapping[str, str]) -> None:
@@ -138,7 +135,11 @@ def read_passport(database: Database) -> dict[str, Any]:
 
 
 def _passport(database: Database) -> dict[str, Any]:
-    passport = {name: json.loads(value) for name, value in database.execute("SELECT name, value FROM passport")}
+    rows = database.execute("SELECT name, value FROM passport")
+    try:
+        passport = {name: json.loads(value) for name, value in rows}
+    except ValueError as problem:
+        raise DamagedError(f"the table passport cannot be read: {problem}: restore the store from a copy") from problem
     version = passport.get("version")
     if version not in range(1, VERSION + 1):
         raise StoreError(

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rollups.errors import StoreError
 from rollups.query import EPOCH, rfc3339
-from rollups.schema import StoreError
 from rollups.tree import Span, cover
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rollups.databases import Database, connect, in_parts
+from rollups.errors import DamagedError, StoreError
 from rollups.leaves import Key, Leaf, Numbered, Numbers, StoredMeasure, Written, require_whole, write_leaves
 from rollups.nodes import make_nodes, mark_stale, stale_spans
 from rollups.query import EPOCH, Answers, query
@@ -22,7 +23,6 @@ from rollups.retention import Ages, Dropped, drop
 from rollups.schema import (
     KEY_TYPES,
     VERSION,
-    StoreError,
     create_tables,
     quoted,
     read_floors,
@@ -61,8 +61,13 @@ class Store:
         for number, name, question, empty in self.database.execute(
             "SELECT measure, name, question, empty FROM measures ORDER BY measure"
         ):
-            asked, arguments = json.loads(question)
-            self.measures[name] = StoredMeasure(load(bytes(empty)), Question(asked, tuple(arguments)))
+            try:
+                asked, arguments = json.loads(question)
+                self.measures[name] = StoredMeasure(load(bytes(empty)), Question(asked, tuple(arguments)))
+            except ValueError as problem:
+                raise DamagedError(
+                    f"the row measures, measure {number} cannot be read: {problem}: restore the store from a copy"
+                ) from problem
             self._numbers[name] = number
 
     @classmethod
@@ -176,8 +181,10 @@ class Store:
     def bounds(self) -> tuple[int, int] | None:
         """The numbers of the first window and of the one after the last; None while there is none."""
         number = next(iter(self._numbers.values()))
-        ((first, last),) = self.database.execute(
-            "SELECT MIN(place), MAX(place) FROM leaves WHERE measure = ?", [number]
+        ((first, last),) = self.database.execute(  # each from its end of the index: together they would read all of it
+            "SELECT (SELECT MIN(place) FROM leaves WHERE measure = ?), "
+            "(SELECT MAX(place) FROM leaves WHERE measure = ?)",
+            [number, number],
         )
         if first is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rollups import Leaf, Store, StoredMeasure, StoreError
+from rollups.leaves import Written
 from transforms.sketches import Count, HyperLogLog, Kll, Question
 
 SECOND = 1_000_000
@@ -133,14 +134,47 @@ def test_what_is_written_again_is_not_doubled_and_rewrites_nothing(store: Store)
     assert contents(store) == before
 
 
-def test_another_contribution_adds_and_only_spans_above_it_are_made_again(store: Store) -> None:
-    store.write("a", leaves_of(random_events(random.Random(1), 3000, windows=256)))
-    made = store.settle()
-    late = [Event(FIRST + 17, ("en", 1), 7, 0.5)]
-    assert store.write("late", leaves_of(late)).leaves == 1
-    assert store.settle() == store.top < made
-    (row,) = store.query(start=at(FIRST + 17), end=at(FIRST + 18), where={"lang": "en", "device": 1})
-    assert row.values["count"] >= 1
+def images_of_nodes(store: Store) -> dict[tuple[Any, ...], bytes]:
+    rows = store.database.execute("SELECT level, place, measure, key_number, sketch FROM nodes")
+    return {tuple(row[:4]): bytes(row[4]) for row in rows}
+
+
+def test_a_file_that_comes_a_day_later_rewrites_only_what_is_above_its_windows(store: Store) -> None:
+    events = random_events(random.Random(1), 3000, windows=256)
+    store.write("a", leaves_of(events))
+    made, top = store.settle(), store.top
+    before = images_of_nodes(store)
+    late = [Event(FIRST + 17, ("en", 1), 7, 0.5), Event(FIRST + 200, ("ja", 2), 8, 0.5)]
+    assert store.write("late", leaves_of(late)) == Written(leaves=2)
+    spans = {(level, event.place >> level) for event in late for level in range(1, top + 1)}
+    assert store.settle() == len(spans) < made / 5
+    after = images_of_nodes(store)
+    assert {row[:2] for row in after if after[row] != before.get(row)} == spans
+    assert before.keys() <= after.keys()
+    # The same file again, and an answer that all windows are merged for.
+    assert store.write("late", leaves_of(late)) == Written(unchanged=2)
+    assert store.settle() == 0
+    (row,) = store.query()
+    assert row.values["count"] == len(events) + 2
+    assert row.sketches["distinct:user"] == sketches_of([*events, *late])["distinct:user"]
+
+
+def test_a_rebuild_rewrites_what_differs_and_what_is_above_it(store: Store) -> None:
+    events = random_events(random.Random(1), 3000, windows=256)
+    rows = leaves_of(events)
+    store.write("a", rows)
+    store.settle()
+    assert store.write("a", rows, rebuild=True) == Written(unchanged=len(rows))
+    assert store.settle() == 0
+    several = Counter((event.place, event.key) for event in events)
+    dropped = next(event for event in events if several[event.place, event.key] > 2)
+    fewer = [event for event in events if event is not dropped]
+    again = leaves_of(fewer)
+    assert store.write("a", again) == Written(unchanged=len(again) - 1, refused=1)
+    assert store.settle() == 0
+    assert store.write("a", again, rebuild=True) == Written(leaves=1, unchanged=len(again) - 1)
+    assert store.settle() == store.top
+    assert [row.values["count"] for row in store.query()] == [len(fewer)]
 
 
 def test_a_pane_replaces_one_that_counts_no_more_records_unless_it_is_a_rebuild(store: Store) -> None:

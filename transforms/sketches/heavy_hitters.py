@@ -24,6 +24,7 @@ _LIMIT = 2**63
 _LONGEST = 1024  # bytes of an item: items are kept whole, so this bounds memory
 _HEADER = struct.Struct("<QQI")  # total, uncertainty, counters
 _TEXT = ord("s")  # the tag of texts
+_NUMBERS = b"bif"  # any 8 bytes are one
 _COUNTER = struct.Struct("<QH")  # count, bytes of the item that follows
 
 
@@ -170,7 +171,7 @@ def _require_items(keys: Iterable[bytes]) -> None:
     for key in keys:
         if key[-1] == _TEXT:
             texts.append(key)
-        else:
+        elif key[-1] not in _NUMBERS or len(key) != 9:
             value_of(key[:-1], key[-1])
     b"\n".join(texts).decode()
 
