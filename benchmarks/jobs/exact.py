@@ -64,7 +64,7 @@ class Truth:
             case "quantiles":
                 error = self._off_quantiles(table, way)
             case "rollup":
-                error = self._off_rollup(table)
+                error = self._off_rollup(table, way)
         if not error <= _LIMITS[way.off] * way.error:
             raise WrongAnswersError(f"off by {error:.3%} ({way.off}), allowed are {_LIMITS[way.off] * way.error:.3%}")
         return error
@@ -104,8 +104,9 @@ class Truth:
             for values, told in zip(self._latencies, answers[column].to_numpy()[order].tolist(), strict=True)
         )
 
-    def _off_rollup(self, answers: pa.Table) -> float:
-        """The largest error of a rank, where counts are exact, and users and words as near as sketches can be."""
+    def _off_rollup(self, answers: pa.Table, way: Way) -> float:
+        """The largest error of a quantile, where counts are exact, and users and words as near as sketches can be."""
+        off = _off_rank if way.off == "rank" else _off_value
         told = answers.to_pylist()
         groups = {(row["start"], row["key"]) for row in told}
         _require(len(told) == len(groups) and groups == self._rollup.keys(), "windows and keys are not those told")
@@ -114,11 +115,12 @@ class Truth:
             count, users, latencies, words = self._rollup[row["start"], row["key"]]
             _require(row["count"] == count, f"{count} events were counted as {row['count']}")
             _require(abs(row["users"] / users - 1) <= _OUTLIER * 0.0325, f"{users} users were told as {row['users']}")
-            least = sorted(words.values())[-TOP] - count / 400
+            most = min(TOP, len(words))
+            least = sorted(words.values())[-most] - count / 400
             rare = [word for word in row["words"] if words[word] < least]
-            _require(len(set(row["words"])) == TOP and not rare, f"words are told as frequent that are not: {rare}")
+            _require(len(set(row["words"])) == most and not rare, f"words are told as frequent that are not: {rare}")
             for q, name in zip(QUANTILES, ("p50", "p99"), strict=True):
-                worst = max(worst, _off_rank(latencies, row[name], q))
+                worst = max(worst, off(latencies, row[name], q))
         return worst
 
 

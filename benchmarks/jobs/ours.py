@@ -45,7 +45,7 @@ WAYS = [
     Way("J3", "Kll", quantiles(*QUANTILES, error=0.0133), "rank", 0.0133),
     Way("J4", "HeavyHitters", heavy_hitters(TOP, _COUNTERS), "share", 1 / _COUNTERS),
     Way("J5", "rollup into a store, Kll", ("rollup", "quantiles:latency=0.5,0.99@0.0133"), "rank", 0.0133),
-    Way("J5", "rollup into a store, LogHistogram", ("rollup", "loghist:latency=0.5,0.99@0.01"), "rank", 0.0133),
+    Way("J5", "rollup into a store, LogHistogram", ("rollup", "loghist:latency=0.5,0.99@0.01"), "value", 0.01),
     Way("J5", "MeasureBatches, Kll", ("tell", "quantiles:latency=0.5,0.99@0.0133"), "rank", 0.0133),
 ]
 
