@@ -34,7 +34,7 @@ from rollups import Store
 from transforms.accounting import CountRows
 from transforms.columnar import MeasureBatches
 from transforms.conditions import Condition, KeepRows
-from transforms.events import BatchEvents, event_decoder
+from transforms.events import BatchEvents, event_decoder, raw_decoder
 from transforms.exact import count
 from transforms.lateness import Gate
 from transforms.measures import Measure, parse_measures
@@ -42,7 +42,7 @@ from transforms.missing import CountMissing
 from transforms.tables import Field, Kind
 from transforms.tallies import CountByWindow
 from transforms.watermarks import FromStamps
-from transforms.windowing import WindowPolicy
+from transforms.windowing import ApplyWindow, WindowPolicy
 from transforms.windows import Fixed, to_micros
 
 _NUMERIC = {"sum", "mean", "min", "max", "quantiles", "loghist"}
@@ -62,6 +62,9 @@ class Options(JobOptions):
     window: WindowPolicy = option("the size of windows, as 10s or '10s, lateness 10m'", default=WindowPolicy("10s"))
     store: str = option("the file of the store, or postgresql://user@host/name")
     contribution: str = option("what this run adds to or replaces (default: made of the input's address)", default="")
+    raw: str = option(
+        "a directory that keeps all events as they came, in Parquet, a file a day (default: none)", default=""
+    )
     rebuild: bool = option("replace what this contribution has written, whatever it counted", default=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Options(JobOptions):
             accumulation="accumulating",  # what is written replaces what was written before
         )
         object.__setattr__(self, "window", accumulating)
+        if self.raw and not has_end(self.input):
+            raise ValueError(f"events are kept raw where their input ends, got {self.input}: it is a directory of them")
         made = hashlib.blake2b(self.input.encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "contribution", self.contribution or made)
         object.__setattr__(self, "output", self.output or ("rollup" if "://" in self.store else self.store))
@@ -126,6 +131,8 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     if condition := options.condition:
         parted = rows | "Where" >> KeepRows(condition)
         used = {"used": parted.kept, "filtered": parted.filtered}
+    if options.raw:
+        keep_raw(pipeline, options)
     create_store(options.store, window=options.size, by=options.keys, measures=options.measures)
     _ = (
         used["used"]
@@ -145,6 +152,13 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         tallies = {name: of | f"Count_{name}" >> CountByWindow(window, options.event_time) for name, of in used.items()}
         tallies |= {"read": gate.read, "late": gate.late | "Count_late" >> CountByWindow(window)}
         write_ledger(options, events, tallies, options.window)
+
+
+def keep_raw(pipeline: beam.Pipeline, options: Options) -> None:
+    """Reads the events once more and writes them as they are: their time, and all else as JSON."""
+    raw = pipeline | "ReadRaw" >> read(options.input, raw_decoder(options.event_time))
+    days = raw.records | "Day" >> ApplyWindow(WindowPolicy("1d"))
+    _ = days | "WriteRaw" >> write(f"{options.raw.rstrip('/')}/", ".parquet")
 
 
 def fields_of(options: Options) -> list[Field]:

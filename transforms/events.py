@@ -13,6 +13,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.formatting import to_json
 from transforms.parsing import Payload
 from transforms.schemas import EventTime, register
 from transforms.tables import Field, batch_of, parse_row, values_of
@@ -23,7 +24,7 @@ _TOGETHER = 10_000  # events of a bundle that become a batch at most
 @register
 @dataclass(frozen=True, slots=True)
 class Event:
-    """When something happened, and what is known of it: a JSON object of the fields that are needed, by their paths."""
+    """When something happened, and what is known of it: a JSON object of all fields, or of those that are needed."""
 
     time: EventTime
     fields: str
@@ -41,6 +42,21 @@ def event_decoder(fields: Sequence[Field]) -> Callable[[Payload], Event]:
         time, *others = values_of(parse_row(payload), fields)
         names = [field.path for field in fields[1:]]
         return Event(time, orjson.dumps(dict(zip(names, others, strict=True))).decode())
+
+    return decode
+
+
+def raw_decoder(event_time: str) -> Callable[[Payload], Event]:
+    """Makes an event of a payload that keeps all of it.
+
+    >>> raw_decoder("at")(b'{"at": 1772366400, "user": {"id": 7}}').fields
+    '{"at":1772366400,"user":{"id":7}}'
+    """
+
+    def decode(payload: Payload) -> Event:
+        row = parse_row(payload)
+        (time,) = values_of(row, [Field(event_time, "time")])
+        return Event(time, to_json(row).decode())
 
     return decode
 

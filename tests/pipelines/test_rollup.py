@@ -190,6 +190,22 @@ def test_fields_without_a_value_are_told_and_one_that_nobody_has_with_what_may_b
     assert "user" not in told
 
 
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_avro])
+def test_raw_events_are_kept_as_they_came_once(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    rows = events(200)
+    rows += [{**row, "at": (NOON + timedelta(days=1)).isoformat()} for row in events(5, seed=2)]
+    path, raw = write(rows, tmp_path / "events"), tmp_path / "raw"
+    for _ in range(2):  # the second run adds nothing
+        ledger = roll_up(path, tmp_path / "store.db", raw=str(raw))
+        assert ledger.used == 205
+    kept = [row for file in sorted(raw.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+    assert [file.name[:8] for file in sorted(raw.glob("*.parquet"))] == ["20260301", "20260302"]
+    told = Counter((row["time"], orjson.dumps(json.loads(row["fields"]) | {"at": None})) for row in kept)
+    assert told == Counter((datetime.fromisoformat(row["at"]), orjson.dumps(row | {"at": None})) for row in rows)
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])
 def test_a_condition_keeps_some_events_and_the_ledger_counts_the_others(
     tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
