@@ -26,7 +26,7 @@ import orjson
 from rich.console import Console
 
 from pipelines.connectors import beside, field_names, has_end, read, read_batches, write
-from pipelines.connectors.write_store import WriteStore, create_store, sketches_of
+from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
 from pipelines.results import in_one_line, share, table
@@ -133,6 +133,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         used = {"used": parted.kept, "filtered": parted.filtered}
     if options.raw:
         keep_raw(pipeline, options)
+    require_reach(options.store, pipeline)
     create_store(options.store, window=options.size, by=options.keys, measures=options.measures)
     _ = (
         used["used"]

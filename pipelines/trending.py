@@ -21,7 +21,7 @@ from rich.table import Table
 
 from pipelines import report as report_page
 from pipelines.connectors import has_end, read, write
-from pipelines.connectors.write_store import WriteStore, create_store, sketches_of
+from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, UsageError, option
 from pipelines.results import table
@@ -131,6 +131,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         | "Measure"
         >> MeasureBatches(by=["lang"], measures=sketches_of(measures), windows=options.pane, event_time="time")
     )
+    require_reach(options.store, pipeline)
     create_store(options.store, window=options.slide, by={"lang": "text"}, measures=measures)
     made = hashlib.blake2b(options.input.encode(), digest_size=8).hexdigest()
     _ = sketches | "Keep" >> WriteStore(options.store, made)

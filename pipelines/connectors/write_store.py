@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 
 from rollups import Leaf, Store, StoredMeasure
@@ -29,6 +30,22 @@ def create_store(uri: str, *, window: int, by: Mapping[str, str], measures: Mapp
     fns = {name: measure.combine_fn for name, measure in measures.items()}
     stored = {name: StoredMeasure(fn.make(), cast("Question", fn.answer)) for name, fn in fns.items()}
     Store.create(uri, window=window, by=by, measures=stored).close()
+
+
+_HERE = frozenset(
+    {"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner", "InteractiveRunner"}
+)
+
+
+def require_reach(uri: str, pipeline: beam.Pipeline) -> None:
+    """Raises ValueError where workers may run on other hosts, and the store is a file of this one."""
+    runner, place = type(pipeline.runner).__name__, pipeline.options.view_as(PortableOptions).environment_type
+    here = runner in _HERE or place == "LOOPBACK" or (runner == "PrismRunner" and not place)
+    if "://" not in uri and not here:
+        raise ValueError(
+            f"the store {uri} is a file of this machine, and workers of {runner} may run on others: "
+            "use postgresql://user@host/name, or --environment_type LOOPBACK for workers in this process"
+        )
 
 
 class WriteStore(beam.PTransform):

@@ -7,19 +7,23 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import apache_beam as beam
 import fastavro
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from rich.console import Console
 
 from pipelines import launch, rollup
+from pipelines.connectors.write_store import require_reach
 from pipelines.options import UsageError
 from rollups import Store
 
@@ -279,3 +283,23 @@ def test_an_access_log_is_measured_by_its_fields(tmp_path: Path) -> None:
         "sum:bytes": 40,
     }  # fmt: skip
     assert (second.group["status"], second.values["count"]) == (404, 1)
+
+
+@pytest.mark.parametrize(
+    ("runner", "flags", "refused"),
+    [
+        ("FlinkRunner", [], True),
+        ("FlinkRunner", ["--environment_type=LOOPBACK"], False),
+        ("FlinkRunner", ["--environment_type=DOCKER"], True),
+        ("PrismRunner", [], False),
+        ("PrismRunner", ["--environment_type=DOCKER"], True),
+        ("FnApiRunner", [], False),
+    ],
+)
+def test_a_file_as_a_store_is_refused_where_workers_may_run_on_other_hosts(
+    runner: str, flags: list[str], refused: bool
+) -> None:
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(flags))
+    require_reach("postgresql://user@host/name", pipeline)
+    with pytest.raises(ValueError, match=f"workers of {runner} may run on others") if refused else nullcontext():
+        require_reach("rollups.db", pipeline)
