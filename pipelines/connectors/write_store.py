@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from transforms.measures import Measure
 from transforms.sketches import Question
 from transforms.windowing import window_bounds
 
+_LOGGER = logging.getLogger(__name__)
 _TOGETHER = 10_000  # leaves that are written at once
 
 
@@ -90,8 +92,19 @@ class _WriteLeaves(beam.DoFn):
             self.finish_bundle()
 
     def finish_bundle(self) -> None:
-        self._store.write(self._contribution, self._leaves, rebuild=self._rebuild)
+        written = self._store.write(self._contribution, self._leaves, rebuild=self._rebuild)
         self._leaves = []
+        if written.refused:
+            _LOGGER.warning(
+                "%d windows of keys count fewer records than what %s has of them, and were left as they are there; "
+                "rebuild replaces them",
+                written.refused,
+                self._uri,
+            )
+        if written.expired:
+            _LOGGER.warning(
+                "%d windows of keys are no longer kept by %s, and were left out", written.expired, self._uri
+            )
 
     def teardown(self) -> None:
         self._store.close()

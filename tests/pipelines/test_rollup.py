@@ -165,6 +165,20 @@ def test_a_column_that_the_first_parquet_file_does_not_have_is_refused_with_what
         roll_up(path, tmp_path / "store.db", by="", measure=("sum:lang",))
 
 
+def test_windows_that_count_fewer_records_than_before_are_left_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows, store = events(200), tmp_path / "store.db"
+    roll_up(as_jsonl(rows, tmp_path / "all"), store, contribution="mine")
+    before = windows(store)
+    roll_up(as_jsonl(rows[:60], tmp_path / "part"), store, contribution="mine")
+    assert windows(store) == before
+    (told,) = [record.getMessage() for record in caplog.records if "fewer records" in record.getMessage()]
+    assert re.match(r"\d+ windows of keys count fewer records than what .*store.db has", told)
+    roll_up(as_jsonl(rows[:60], tmp_path / "part2"), store, contribution="mine", rebuild=True)
+    assert windows(store) != before
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])
 def test_fields_that_no_row_has_are_measured_as_nothing(
     tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
