@@ -155,7 +155,7 @@ def test_a_parquet_file_without_a_column_is_one_reject_that_names_it(tmp_path: P
 
 def test_a_column_that_the_first_parquet_file_does_not_have_is_refused_with_what_may_be_meant(tmp_path: Path) -> None:
     path = as_parquet(events(20), tmp_path / "events")
-    with pytest.raises(UsageError, match=r"there is no column user_id in .*events.parquet: did you mean user\?"):
+    with pytest.raises(UsageError, match=r"there is no field user_id in .*events.parquet: did you mean user\?"):
         roll_up(path, tmp_path / "store.db", measure=("distinct:user_id",))
     with pytest.raises(UsageError, match="the column lang must hold numbers, got string"):
         roll_up(path, tmp_path / "store.db", by="", measure=("sum:lang",))
@@ -188,6 +188,24 @@ def test_fields_without_a_value_are_told_and_one_that_nobody_has_with_what_may_b
     assert re.search(r"pgae +300 +100.0 %", told)
     assert "rollup: no row has a field pgae; did you mean page?" in told
     assert "user" not in told
+
+
+def test_a_damaged_file_among_others_is_a_reject_and_no_reason_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.parquet").write_bytes(b"garbage")
+    as_parquet(events(20), tmp_path / "in" / "b")
+    ledger = roll_up(tmp_path / "in", tmp_path / "store.db")
+    assert (ledger.read, ledger.used, ledger.rejected) == (21, 20, 1)
+
+
+def test_where_all_is_told_on_the_console_the_fields_are_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roll_up(as_jsonl(events(20), tmp_path / "events"), tmp_path / "store.db", output="-", by="", measure=("top:pgae",))
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert {"field": "pgae", "rows": 20, "missing": 20} in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "store.db"]
 
 
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])
