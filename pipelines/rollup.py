@@ -166,9 +166,11 @@ def measured_fields(options: Options) -> dict[str, Kind]:
 
 # Kinds that one field can be at once, and what it then is.
 _BOTH: dict[frozenset[Kind], Kind] = {
+    frozenset({"number", "numeric"}): "real",
     frozenset({"number", "real"}): "real",
+    frozenset({"numeric", "real"}): "real",
     frozenset({"number", "integer"}): "integer",
-    frozenset({"real", "integer"}): "integer",
+    frozenset({"numeric", "integer"}): "integer",
 }
 
 

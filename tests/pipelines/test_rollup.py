@@ -83,6 +83,16 @@ def windows(store: Path) -> dict[tuple[str, str | None], dict[str, Any]]:
         return {(row.start.isoformat(), row.group["lang"]): dict(row.values) for row in rows}
 
 
+def images(store: Path) -> dict[Any, dict[str, bytes]]:
+    """Every window and key, and the bytes of its sketches."""
+    with Store(str(store)) as opened:
+        rows = opened.query(by=("lang",), step=timedelta(seconds=10))
+        return {
+            (row.start, row.group["lang"]): {name: sketch.to_bytes() for name, sketch in row.sketches.items()}
+            for row in rows
+        }
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_avro])
 def test_every_window_and_key_answers_as_brute_force_does(
     tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
@@ -228,6 +238,25 @@ def test_a_condition_may_ask_of_the_time_and_of_fields_that_are_not_measured(tmp
     )
     late = (NOON + timedelta(minutes=2)).isoformat()
     assert ledger.used == sum(row["at"] >= late and row["page"] in {"a", "b"} for row in rows)
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet])
+def test_a_condition_leaves_what_is_measured_as_it_is(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    path = write(events(300), tmp_path / "events")
+    measures = ("top:user=5", "distinct:user", "quantiles:bytes=0.5", "sum:bytes")
+    for name, where in (("all", ""), ("where", "user >= 0 and bytes > -1")):
+        roll_up(path, tmp_path / f"{name}.db", measure=measures, where=where)
+    assert images(tmp_path / "where.db") == images(tmp_path / "all.db")
+    (answer, *_) = windows(tmp_path / "where.db").values()
+    assert all(isinstance(item, int) for item, _ in answer["top:user"])
+
+
+def test_a_number_that_no_column_holds_is_a_reject(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"at": NOON.isoformat(), "user": user} for user in (1, 2**63, 2.5)]
+    ledger = roll_up(as_jsonl(rows, tmp_path / "events"), tmp_path / "store.db", by="", measure=("distinct:user",))
+    assert (ledger.used, ledger.rejected) == (2, 1)
 
 
 def test_a_value_that_a_condition_cannot_compare_is_a_reject(tmp_path: Path) -> None:

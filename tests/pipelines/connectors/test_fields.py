@@ -14,7 +14,11 @@ from pipelines.connectors.fields import names_of_fields, require_fields
 from pipelines.connectors.read_files import find_splits
 from transforms.tables import Field
 
-USER = {"type": "record", "name": "User", "fields": [{"name": "id", "type": "long"}, {"name": "friend", "type": "User"}]}
+USER = {
+    "type": "record",
+    "name": "User",
+    "fields": [{"name": "id", "type": "long"}, {"name": "friend", "type": "User"}],
+}
 EVENT = {
     "type": "record",
     "name": "Event",
