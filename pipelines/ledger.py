@@ -45,7 +45,7 @@ def write_ledger(
     are in no window. `counts` say it as ints; what they leave out is the sum of the tallies. Over a stream, `policy`
     is that of the windows: their ledgers are written when they are.
     """
-    told = None if source.read.is_bounded else _told(policy)
+    told = None if source.read.is_bounded else told_with(policy)
     rejects = source.rejects
     if told:
         rejects = rejects | "RejectsTold" >> ApplyWindow(told)
@@ -65,7 +65,7 @@ def write_ledger(
 def write_aside(name: str, uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
     """Writes what a Gate put aside, with the windows that it missed, when the ledgers that count it are written."""
     rows = aside | f"Describe{name}" >> beam.Map(_describe).with_output_types(dict[str, Any])
-    _ = rows | f"{name}Told" >> ApplyWindow(_told(policy)) | f"Write{name}" >> write(uri)
+    _ = rows | f"{name}Told" >> ApplyWindow(told_with(policy)) | f"Write{name}" >> write(uri)
 
 
 def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:
     return {**to_row(record), **to_row(why)}
 
 
-def _told(policy: WindowPolicy | None) -> WindowPolicy:
+def told_with(policy: WindowPolicy | None) -> WindowPolicy:
     """When ledgers over a stream are told: when a window is, or each minute where nobody knows when that will be."""
     policy = policy or WindowPolicy()
     match policy.window:
@@ -106,7 +106,7 @@ def read_ledger(path: str) -> tuple[Ledger, list[WindowLedger]]:
     """What `write_ledger` wrote, pieces summed: the ledger of all records, and those of windows in order of time."""
     in_all = Ledger()
     windows: dict[tuple[datetime | None, datetime | None], Ledger] = {}
-    for row in _rows(path):
+    for row in read_rows(path):
         if "window_start" in row:
             bounds = _time(row.pop("window_start")), _time(row.pop("window_end"))
             windows[bounds] = windows.get(bounds, Ledger()) + Ledger(**row)
@@ -118,7 +118,8 @@ def read_ledger(path: str) -> tuple[Ledger, list[WindowLedger]]:
     ]
 
 
-def _rows(path: str) -> Iterator[dict[str, Any]]:
+def read_rows(path: str) -> Iterator[dict[str, Any]]:
+    """The lines of a file of JSON, or of all files of a directory."""
     files = matches(path)
     if not files and not path.endswith("/"):  # a stream that ends before its first record leaves no piece
         raise FileNotFoundError(f"there is no ledger {path!r}")

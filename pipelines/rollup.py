@@ -15,21 +15,19 @@ appear in a directory and writes windows as they are told, until Ctrl-C; late ev
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import apache_beam as beam
-import orjson
 from rich.console import Console
 
 from pipelines.connectors import beside, field_names, has_end, read, read_batches, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
+from pipelines.fields import fields_beside, read_fields, tell_fields, write_fields
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
-from pipelines.results import in_one_line, share, table
+from pipelines.results import in_one_line, table
 from rollups import Store
 from transforms.accounting import CountRows
 from transforms.columnar import MeasureBatches
@@ -38,7 +36,6 @@ from transforms.events import BatchEvents, event_decoder, raw_decoder
 from transforms.exact import count
 from transforms.lateness import Gate
 from transforms.measures import Measure, parse_measures
-from transforms.missing import CountMissing
 from transforms.tables import Field, Kind
 from transforms.tallies import CountByWindow
 from transforms.watermarks import FromStamps
@@ -112,7 +109,7 @@ class Options(JobOptions):
     @property
     def fields(self) -> str:
         """Where it is told which fields were missing."""
-        return f"{self.ledger.removesuffix('.json')}.fields.jsonl"
+        return fields_beside(self.ledger)
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:
@@ -121,12 +118,12 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     if has_end(options.input):
         events = pipeline | "Read" >> read_batches(options.input, fields)
         rows = events.records
-        _ = rows | "CountMissing" >> CountMissing() | "WriteFields" >> write(options.fields)
     else:
         events = pipeline | "Read" >> read(options.input, event_decoder(fields), stamped=True)
         gate = events.records | "Gate" >> Gate(options.window, FromStamps())
         rows = gate.in_time | "Batch" >> BatchEvents(fields)
         write_aside("Late", options.late, gate.late, options.window)
+    write_fields(options.fields, rows, options.window)
     used = {"used": rows}
     if condition := options.condition:
         parted = rows | "Where" >> KeepRows(condition)
@@ -184,9 +181,11 @@ def measured_fields(options: Options) -> dict[str, Kind]:
 
 # Kinds that one field can be at once, and what it then is.
 _BOTH: dict[frozenset[Kind], Kind] = {
+    frozenset({"number", "numeric"}): "real",
     frozenset({"number", "real"}): "real",
+    frozenset({"numeric", "real"}): "real",
     frozenset({"number", "integer"}): "integer",
-    frozenset({"real", "integer"}): "integer",
+    frozenset({"numeric", "integer"}): "integer",
 }
 
 
@@ -213,20 +212,4 @@ def report(options: Options, console: Console) -> None:
     title = f"{bounds[1] - bounds[0]:,} windows of {options.window.window} in {options.store}"
     values = answers.rows[0].values.items()
     console.print(table(title, "measure", "of all time", rows=[(name, in_one_line(value)) for name, value in values]))
-    if has_end(options.input):
-        _tell_missing(options, console)
-
-
-def _tell_missing(options: Options, console: Console) -> None:
-    """Which fields had no value, and what a field may be called that nobody has."""
-    counts = [orjson.loads(line) for line in Path(options.fields).read_bytes().splitlines()]
-    missing = [of for of in counts if of["missing"]]
-    if missing:
-        rows = [(of["field"], of["missing"], share(of["missing"], of["rows"])) for of in missing]
-        console.print(table("Fields without a value", "field", "rows", "share", rows=rows))
-    for of in missing:
-        if of["missing"] == of["rows"]:
-            names = field_names(options.input)
-            near = difflib.get_close_matches(of["field"], names, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
-            console.print(f"rollup: no row has a field {of['field']}; {advice}", highlight=False, soft_wrap=True)
+    tell_fields("rollup", read_fields(options.fields), lambda: field_names(options.input), console)

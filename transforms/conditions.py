@@ -6,7 +6,7 @@ A condition is an expression in Python's syntax, of which this much is understoo
     values          500, 0.5, "text", True, False, None
     comparisons     == != < <= > >=, x in ("a", "b"), x not in (…), x is None, x is not None
     logic           and, or, not, ( )
-    numbers         + - * / %
+    numbers         + - * / %, as reals
     texts           lower(x), length(x), startswith(x, "…"), endswith(x, "…"), contains(x, "…"), matches(x, "regex")
 
 As in SQL, what is compared with a missing value is neither true nor false, and a row is kept where all is true. A field
@@ -27,13 +27,30 @@ import pyarrow.compute as pc
 from transforms.parsing import parse_time
 from transforms.tables import TIME, Kind, column_at
 
+
+def _as_real(numbers: Any) -> Any:
+    return pc.cast(numbers, pa.float64(), safe=False)
+
+
+def _of_one_type(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Compares whole numbers with reals as reals: Arrow refuses to where they are long."""
+
+    def compared(one: Any, other: Any) -> Any:
+        if pa.float64() in (one.type, other.type) and one.type != other.type:
+            one, other = _as_real(one), _as_real(other)
+        return compare(one, other)
+
+    return compared
+
+
+_equal = _of_one_type(pc.equal)
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: pc.equal,
-    ast.NotEq: pc.not_equal,
-    ast.Lt: pc.less,
-    ast.LtE: pc.less_equal,
-    ast.Gt: pc.greater,
-    ast.GtE: pc.greater_equal,
+    ast.Eq: _equal,
+    ast.NotEq: _of_one_type(pc.not_equal),
+    ast.Lt: _of_one_type(pc.less),
+    ast.LtE: _of_one_type(pc.less_equal),
+    ast.Gt: _of_one_type(pc.greater),
+    ast.GtE: _of_one_type(pc.greater_equal),
 }
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: pc.add,
@@ -45,14 +62,15 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 # What a function makes of texts, and whether it takes a second one, which must be a value.
 _FUNCTIONS: dict[str, tuple[Kind, bool, Callable[..., Any]]] = {
     "lower": ("text", False, pc.utf8_lower),
-    "length": ("real", False, lambda texts: pc.cast(pc.utf8_length(texts), pa.float64())),
+    "length": ("numeric", False, lambda texts: pc.cast(pc.utf8_length(texts), pa.float64())),
     "startswith": ("boolean", True, pc.starts_with),
     "endswith": ("boolean", True, pc.ends_with),
     "contains": ("boolean", True, pc.match_substring),
     "matches": ("boolean", True, pc.match_substring_regex),
 }
-_TYPES: dict[Kind, pa.DataType] = {"real": pa.float64(), "text": pa.string(), "boolean": pa.bool_(), "time": TIME}
-_NAMES: dict[Kind, str] = {"real": "a number", "text": "a text", "boolean": "true or false", "time": "a time"}
+_TYPES: dict[Kind, pa.DataType] = {"text": pa.string(), "boolean": pa.bool_(), "time": TIME}
+_DEEPEST = 100  # levels of an expression: more are nobody's, and take memory
+_NAMES: dict[Kind, str] = {"numeric": "a number", "text": "a text", "boolean": "true or false", "time": "a time"}
 
 
 _Evaluate: TypeAlias = Callable[[Mapping[str, pa.Array]], Any]
@@ -63,7 +81,7 @@ class Condition:
 
     >>> condition = Condition('status >= 500 and not startswith(path, "/health")')
     >>> condition.fields
-    {'status': 'real', 'path': 'text'}
+    {'status': 'numeric', 'path': 'text'}
     >>> rows = pa.RecordBatch.from_pylist([{"status": 503, "path": "/api"}, {"status": 503, "path": None}])
     >>> condition.mask(rows).to_pylist()
     [True, None]
@@ -78,9 +96,13 @@ class Condition:
         self._known = {path: _comparable(kind) for path, kind in (kinds or {}).items()}
         try:
             body = ast.parse(text.strip(), mode="eval").body
+        except (MemoryError, RecursionError):
+            raise ValueError(f"a condition must be at most {_DEEPEST} levels deep, got one that is deeper") from None
         except (SyntaxError, ValueError):
             advice = "; to compare, write ==" if "=" in text.replace("==", "") else ""
             raise ValueError(f"a condition must be like status >= 500 and lang == 'ja', got {text!r}{advice}") from None
+        if (depth := _depth(body)) > _DEEPEST:
+            raise ValueError(f"a condition must be at most {_DEEPEST} levels deep, got one of {depth}")
         self._root = self._read(body, "boolean")
 
     def __reduce__(self) -> Any:
@@ -111,9 +133,10 @@ class Condition:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return "boolean", _applied(pc.invert, self._read(operand, "boolean"))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return "real", _applied(pc.negate, self._read(operand, "real"))
+                return "numeric", _applied(pc.negate, self._read(operand, "numeric"))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-                return "real", _applied(_ARITHMETIC[type(op)], self._read(left, "real"), self._read(right, "real"))
+                reals = (_applied(_as_real, self._read(operand, "numeric")) for operand in (left, right))
+                return "numeric", _applied(_ARITHMETIC[type(op)], *reals)
             case ast.Compare(left=left, ops=ops, comparators=others):
                 pairs = zip([left, *others], ops, others, strict=False)
                 return "boolean", _folded(pc.and_kleene, [self._comparison(*pair) for pair in pairs])
@@ -139,7 +162,7 @@ class Condition:
                 raise self._wrong(right, "must be values in brackets where `in` stands before it")
             kind = self._kind(left, *right.elts)
             values = [self._read(value, kind) for value in right.elts]
-            one_of = _folded(pc.or_kleene, [_applied(pc.equal, self._read(left, kind), value) for value in values])
+            one_of = _folded(pc.or_kleene, [_applied(_equal, self._read(left, kind), value) for value in values])
             return _applied(pc.invert, one_of) if negated else one_of
         kind = self._kind(left, right)
         return _applied(_COMPARISONS[type(how)], self._read(left, kind), self._read(right, kind))
@@ -179,14 +202,14 @@ class Condition:
             case bool():
                 kind: Kind = "boolean"
             case int() | float():
-                kind, value = "real", float(value)
+                kind = "numeric"
             case str() if hint == "time":
                 kind, value = "time", parse_time(value if "T" in value else f"{value}T00:00:00Z")
             case str():
                 kind = "text"
             case _:
                 raise self._wrong(node, "must be a number, a text, True, False or None")
-        scalar = pa.scalar(value, _TYPES[kind])
+        scalar = _number(value) if kind == "numeric" else pa.scalar(value, _TYPES[kind])
         return kind, lambda _: scalar
 
     def _call(self, node: ast.expr, name: str, arguments: list[ast.expr]) -> tuple[Kind, _Evaluate]:
@@ -252,9 +275,33 @@ def _folded(function: Callable[[Any, Any], Any], of: list[_Evaluate]) -> _Evalua
     return evaluate
 
 
+def _depth(root: ast.expr) -> int:
+    depth, level = 0, [root]
+    while level:
+        depth += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node)]  # type: ignore[misc]
+    return depth
+
+
+def _number(value: float) -> pa.Scalar:
+    """Whole numbers of 64 bits are compared as such: an identifier is not its neighbour."""
+    whole = isinstance(value, int) and -(2**63) <= value < 2**63
+    return pa.scalar(value if whole else float(value), pa.int64() if whole else pa.float64())
+
+
+def _numbers(column: pa.Array) -> pa.Array:
+    if column.null_count == len(column):  # and so of any type
+        return pa.nulls(len(column), pa.float64())
+    if pa.types.is_integer(column.type) and column.type != pa.uint64():
+        return column.cast(pa.int64())
+    if not any(is_kind(column.type) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)):
+        raise pa.ArrowInvalid("these are no numbers")
+    return column.cast(pa.float64(), safe=False)
+
+
 def _comparable(kind: Kind) -> Kind:
     """What a field is to a condition; where it may be anything, its use has to tell."""
-    return "real" if kind in {"integer", "number"} else kind
+    return "numeric" if kind in {"integer", "real", "number"} else kind
 
 
 def _column(rows: pa.RecordBatch, path: str, kind: Kind) -> pa.Array:
@@ -262,6 +309,6 @@ def _column(rows: pa.RecordBatch, path: str, kind: Kind) -> pa.Array:
     if kind == "any":
         return column
     try:
-        return column.cast(_TYPES[kind], safe=kind != "real")
+        return _numbers(column) if kind == "numeric" else column.cast(_TYPES[kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"the field {path} must be {_NAMES[kind]} for its condition, got {column.type}") from error

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from transforms.access_logs import parse_access
 from transforms.parsing import Payload, parse_time
 
-Kind: TypeAlias = Literal["time", "text", "integer", "real", "boolean", "number", "any"]
+Kind: TypeAlias = Literal["time", "text", "integer", "real", "boolean", "numeric", "number", "any"]
 
 TIME = pa.timestamp("us", tz="UTC")
 _FIRST_MILLISECOND = 10**10  # as in parsing: numbers below count seconds
@@ -28,8 +28,9 @@ _TYPES = {"time": TIME, "text": pa.string(), "integer": pa.int64(), "real": pa.f
 class Field:
     """A column that is needed: the path of its field, and what its values are.
 
-    A `time` must be there in each row. A `number` may be whole or not; `any` is text, a number or a boolean; both may
-    come in lists. As `text` a number or a boolean is what JSON writes.
+    A `time` must be there in each row. A `numeric` value is whole or not, as it comes; a `number` becomes a real, and
+    `any` is text, a number or a boolean; both may come in lists. As `text` a number or a boolean is what JSON writes.
+    Whole numbers have at most 64 bits.
     """
 
     path: str
@@ -92,7 +93,7 @@ def _at(row: Mapping[str, Any], path: str) -> Any:
 
 def _scalar(value: Any, path: str, what: str) -> Any:
     if isinstance(value, str | int | float) and not (isinstance(value, float) and math.isnan(value)):
-        return value
+        return _of_64_bits(value, path)
     raise ValueError(f"{path} must be {what}, got {type(value).__name__}")
 
 
@@ -104,16 +105,30 @@ def _text(value: Any, path: str) -> str | None:
 
 def _whole(value: Any, path: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
+        whole: int | None = _of_64_bits(value, path)
+        return whole
     raise ValueError(f"{path} must be a whole number, got {value!r}")
 
 
-def _number(value: Any, path: str) -> float | None:
+def _of_64_bits(value: Any, path: str) -> Any:
+    """What an Arrow column can hold: no column may fail for one value."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{path} must be a whole number of at most 64 bits with its sign, got {value}")
+    return value
+
+
+def _numeric(value: Any, path: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise ValueError(f"{path} must be a number, got {value!r}")
-    return float(value)
+    number: float = _of_64_bits(value, path)
+    return number
+
+
+def _number(value: Any, path: str) -> float | None:
+    number = _numeric(value, path)
+    return None if number is None else float(number)
 
 
 def _truth(value: Any, path: str) -> bool | None:
@@ -148,6 +163,7 @@ _CHECKS: dict[Kind, Callable[[Any, str], Any]] = {
     "integer": _whole,
     "real": _number,
     "boolean": _truth,
+    "numeric": _numeric,
     "number": _each(_number),
     "any": _each(_any),
 }
@@ -164,6 +180,8 @@ def _array(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     kinds = {float if isinstance(value, int | float) and not isinstance(value, bool) else type(value) for value in flat}
     if len(kinds) > 1:
         values = [[_text(one, "") for one in v] if isinstance(v, list) else _text(v, "") for v in values]
+    elif any(isinstance(value, float) for value in flat):  # whole numbers beside them may be too long for Arrow
+        values = [[_number(one, "") for one in v] if isinstance(v, list) else _number(v, "") for v in values]
     return _typed(pa.array(values))
 
 
@@ -198,7 +216,9 @@ def _converted(column: pa.Array, field: Field) -> pa.Array:
     if pa.types.is_null(kind):
         return _typed(column)
     items = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-    if field.kind == "number" and not any(
+    if field.kind == "numeric":
+        items = kind
+    if field.kind in {"number", "numeric"} and not any(
         is_kind(items) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     ):
         raise ValueError(f"the column {field.path} must hold numbers, got {kind}")

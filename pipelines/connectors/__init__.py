@@ -20,8 +20,9 @@ import apache_beam as beam
 
 from pipelines.connectors import read_files, standard_streams, watch_files
 from pipelines.connectors.decoding import ReadSplits
+from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
-from pipelines.connectors.read_batches import ReadBatches, names_of_fields
+from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
@@ -63,8 +64,8 @@ def read_batches(uri: str, fields: Sequence[Field]) -> beam.PTransform:
 
 
 def field_names(uri: str) -> list[str]:
-    """What the fields of the first row of files are called."""
-    return names_of_fields(_file_uri(uri))
+    """What the fields of the first row of files are called, those of fields as well."""
+    return names_of_fields(_file_uri(uri.removeprefix(_WATCH)))
 
 
 def _file_uri(uri: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipelines.connectors import read_files
 from pipelines.connectors.decoding import DecodeRows, Split, describe
+from pipelines.connectors.fields import require_fields
 from pipelines.connectors.formats import suffix_of
 from transforms.formatting import to_json
 from transforms.parsing import Payload
@@ -30,14 +30,14 @@ class ReadBatches(beam.PTransform):
     """Batches of the columns of `fields`: `.records`, `.rejects`, `.read`, as `read` gives them of records.
 
     A row that does not fit is a reject. Of Parquet a whole file whose columns do not fit is one; ValueError where they
-    do not fit in the first file.
+    do not fit in the first file with a schema.
     """
 
     def __init__(self, uri: str, fields: Sequence[Field]) -> None:
         super().__init__()
         self._splits = read_files.find_splits(uri)
         self._fields = list(fields)
-        _require_columns(self._splits[0].source, self._fields)
+        require_fields(self._splits, self._fields)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         return (
@@ -49,29 +49,6 @@ class ReadBatches(beam.PTransform):
             .with_output_types(pa.RecordBatch, rejects=Reject, read=int)
             .with_outputs("rejects", "read", main="records")
         )
-
-
-def names_of_fields(uri: str) -> list[str]:
-    """What the fields of the first row are called."""
-    for split in read_files.find_splits(uri):
-        for _, payload in read_files.rows_of(split):
-            return list(parse_row(payload))
-    return []
-
-
-def _require_columns(source: str, fields: Sequence[Field]) -> None:
-    """Raises ValueError where a Parquet file cannot have these columns, naming what may be meant."""
-    if suffix_of(source) != ".parquet":
-        return
-    with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        schema = pq.read_schema(stream)
-    names = set(schema.names)
-    for field in fields:
-        if field.path not in names and field.path.split(".")[0] not in names:
-            near = difflib.get_close_matches(field.path, sorted(names), n=1)
-            advice = f"did you mean {near[0]}?" if near else f"it has {', '.join(schema.names)}"
-            raise ValueError(f"there is no column {field.path} in {source}: {advice}")
-    columns_of(pa.RecordBatch.from_pylist([], schema), fields)
 
 
 class _ReadBatches(beam.DoFn):

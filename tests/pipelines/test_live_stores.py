@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from pipelines import launch, rollup, trending
+from pipelines.fields import read_fields
 from pipelines.ledger import read_ledger
 from rollups import Store
 from transforms.windowing import WindowPolicy
@@ -66,7 +67,9 @@ def test_a_rollup_that_runs_live_holds_what_its_files_hold(tmp_path: Path, run_l
         run.wait_for(lambda: Path(live).exists() and bool(open_windows(live)), "a window is told while it is open")
         run.press_ctrl_c()
         run.wait_for_the_end()
-    (place,) = (tmp_path / "live.db.ledger").iterdir()
+    (place,) = (tmp_path / "live.db.ledger").glob("*Z")
+    (lang,) = [of for of in read_fields(f"{place}.fields/") if of.missing]
+    assert (lang.field, lang.rows) == ("lang", written)
     ledger, _ = read_ledger(f"{place}/")
     assert (ledger.read, ledger.used + ledger.filtered, ledger.missing) == (written, written, 0)
     options = rollup.Options(

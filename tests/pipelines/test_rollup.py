@@ -87,6 +87,16 @@ def windows(store: Path) -> dict[tuple[str, str | None], dict[str, Any]]:
         return {(row.start.isoformat(), row.group["lang"]): dict(row.values) for row in rows}
 
 
+def images(store: Path) -> dict[Any, dict[str, bytes]]:
+    """Every window and key, and the bytes of its sketches."""
+    with Store(str(store)) as opened:
+        rows = opened.query(by=("lang",), step=timedelta(seconds=10))
+        return {
+            (row.start, row.group["lang"]): {name: sketch.to_bytes() for name, sketch in row.sketches.items()}
+            for row in rows
+        }
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet, as_avro])
 def test_every_window_and_key_answers_as_brute_force_does(
     tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
@@ -159,7 +169,7 @@ def test_a_parquet_file_without_a_column_is_one_reject_that_names_it(tmp_path: P
 
 def test_a_column_that_the_first_parquet_file_does_not_have_is_refused_with_what_may_be_meant(tmp_path: Path) -> None:
     path = as_parquet(events(20), tmp_path / "events")
-    with pytest.raises(UsageError, match=r"there is no column user_id in .*events.parquet: did you mean user\?"):
+    with pytest.raises(UsageError, match=r"there is no field user_id in .*events.parquet: did you mean user\?"):
         roll_up(path, tmp_path / "store.db", measure=("distinct:user_id",))
     with pytest.raises(UsageError, match="the column lang must hold numbers, got string"):
         roll_up(path, tmp_path / "store.db", by="", measure=("sum:lang",))
@@ -224,6 +234,24 @@ def test_raw_events_are_kept_as_they_came_once(
     assert told == Counter((datetime.fromisoformat(row["at"]), orjson.dumps(row | {"at": None})) for row in rows)
 
 
+def test_a_damaged_file_among_others_is_a_reject_and_no_reason_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.parquet").write_bytes(b"garbage")
+    as_parquet(events(20), tmp_path / "in" / "b")
+    ledger = roll_up(tmp_path / "in", tmp_path / "store.db")
+    assert (ledger.read, ledger.used, ledger.rejected) == (21, 20, 1)
+
+
+def test_where_all_is_told_on_the_console_the_fields_are_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roll_up(as_jsonl(events(20), tmp_path / "events"), tmp_path / "store.db", output="-", by="", measure=("top:pgae",))
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert {"field": "pgae", "rows": 20, "missing": 20} in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.jsonl", "store.db"]
+
+
 @pytest.mark.parametrize("write", [as_jsonl, as_parquet])
 def test_a_condition_keeps_some_events_and_the_ledger_counts_the_others(
     tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
@@ -244,6 +272,25 @@ def test_a_condition_may_ask_of_the_time_and_of_fields_that_are_not_measured(tmp
     )
     late = (NOON + timedelta(minutes=2)).isoformat()
     assert ledger.used == sum(row["at"] >= late and row["page"] in {"a", "b"} for row in rows)
+
+
+@pytest.mark.parametrize("write", [as_jsonl, as_parquet])
+def test_a_condition_leaves_what_is_measured_as_it_is(
+    tmp_path: Path, write: Callable[[list[dict[str, Any]], Path], Path]
+) -> None:
+    path = write(events(300), tmp_path / "events")
+    measures = ("top:user=5", "distinct:user", "quantiles:bytes=0.5", "sum:bytes")
+    for name, where in (("all", ""), ("where", "user >= 0 and bytes > -1")):
+        roll_up(path, tmp_path / f"{name}.db", measure=measures, where=where)
+    assert images(tmp_path / "where.db") == images(tmp_path / "all.db")
+    (answer, *_) = windows(tmp_path / "where.db").values()
+    assert all(isinstance(item, int) for item, _ in answer["top:user"])
+
+
+def test_a_number_that_no_column_holds_is_a_reject(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"at": NOON.isoformat(), "user": user} for user in (1, 2**63, 2.5)]
+    ledger = roll_up(as_jsonl(rows, tmp_path / "events"), tmp_path / "store.db", by="", measure=("distinct:user",))
+    assert (ledger.used, ledger.rejected) == (2, 1)
 
 
 def test_a_value_that_a_condition_cannot_compare_is_a_reject(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,9 +30,10 @@ def leaves(first: int, writer: int) -> list[Leaf]:
     ]
 
 
-def write(uri: str, writer: int, ready: Any) -> None:
+def write(uri: str, writer: int, begin: Path) -> None:
     with Store(uri) as store:
-        ready.wait(60)
+        while not begin.exists():
+            time.sleep(0.01)
         for bundle in range(BUNDLES):
             written = store.write(f"writer {writer}", leaves(bundle * WINDOWS, writer))
             assert written.leaves == WINDOWS * KEYS * 2
@@ -38,22 +41,23 @@ def write(uri: str, writer: int, ready: Any) -> None:
                 store.settle()
 
 
-def test_nothing_that_several_processes_write_is_lost(uri: str) -> None:
+def test_nothing_that_several_processes_write_is_lost(uri: str, tmp_path: Path) -> None:
+    begin = tmp_path / "begin"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with Store.create(uri, window=1_000_000, by={"key": "integer"}, measures=MEASURES) as store:
-        spawn = multiprocessing.get_context("spawn")
-        ready = spawn.Barrier(4)
-        writers = [spawn.Process(target=write, args=(uri, writer, ready)) for writer in (1, 2, 3)]
-        for process in writers:
-            process.start()
-        ready.wait(60)
+        writers = [
+            subprocess.Popen([sys.executable, __file__, uri, str(writer), str(begin)], env=environment)
+            for writer in (1, 2, 3)
+        ]
+        begin.touch()
         seen = [0]
-        while any(process.is_alive() for process in writers):
+        while any(process.poll() is None for process in writers):
             row = store.query().rows
             if row:
                 assert row[0].values["count"] == row[0].values["again"]  # of one moment, whoever writes meanwhile
                 assert row[0].values["count"] % (WINDOWS * KEYS * 2) == 0  # bundles, whole or not at all
                 seen.append(row[0].values["count"])
-        assert [process.exitcode for process in writers] == [0, 0, 0]
+        assert [process.returncode for process in writers] == [0, 0, 0]
         assert seen == sorted(seen)
         assert len(set(seen)) > 5
         store.settle()
@@ -109,3 +113,7 @@ def test_threads_that_share_a_store_take_turns(tmp_path: Path) -> None:
             thread.join()
         assert not failures
         assert [row.values["count"] for row in store.query()] == [3 * 5 * WINDOWS * KEYS * 2]
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

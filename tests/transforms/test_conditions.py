@@ -157,11 +157,28 @@ def test_what_can_be_said() -> None:
         ("lower(x, 'a') == 'b'", "lower takes 1 arguments, got 2"),
         ("contains(x, y)", "must be a text, in quotes"),
         ("x == b'1'", "must be a number, a text, True, False or None"),
+        ("not " * 200 + "x", "must be at most 100 levels deep, got one of 202"),
+        ("-" * 100_000 + "1 > 0", "must be at most 100 levels deep, got one that is deeper"),
     ],
 )
 def test_what_is_no_condition_is_refused_with_its_part(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Condition(text)
+
+
+def test_whole_numbers_of_64_bits_are_told_from_their_neighbours() -> None:
+    great = 469_113_283_457_155_073
+    assert kept(f"x == {great}", great, great - 1, None) == [great]
+    assert kept(f"x in ({great}, -{great})", -great, great + 1) == [-great]
+    assert kept("x > 0.5", 2**62, 0, 1) == [2**62, 1]
+    assert kept(f"x < {2**70}", 2**62) == [2**62]
+    assert kept("x / 2 == 1.5", 3, 2) == [3]  # and not whole numbers divided as such
+
+
+def test_of_a_column_without_a_value_nothing_is_known() -> None:
+    assert kept("x >= 500 or not x < 5", None, None) == []
+    empty = pa.record_batch({"x": pa.nulls(2, pa.string())})  # as a field is read that nobody has
+    assert Condition("x >= 500").mask(empty).to_pylist() == [None, None]
 
 
 def test_columns_of_another_kind_are_told() -> None:
@@ -170,6 +187,10 @@ def test_columns_of_another_kind_are_told() -> None:
     condition = Condition("status >= 500")
     with pytest.raises(ValueError, match="the field status must be a number for its condition, got string"):
         condition.mask(pa.record_batch({"status": ["high"]}))
+    with pytest.raises(ValueError, match="the field status must be a number for its condition, got string"):
+        condition.mask(pa.record_batch({"status": ["503"]}))
+    with pytest.raises(ValueError, match="the field status must be a number for its condition, got bool"):
+        condition.mask(pa.record_batch({"status": [True]}))
     with pytest.raises(ValueError, match=re.escape("there must be a column status, got path")):
         condition.mask(pa.record_batch({"path": ["/"]}))
 

@@ -24,6 +24,8 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("integer", 7, 7),
         ("real", 7, 7.0),
         ("boolean", False, False),
+        ("numeric", 7, 7),
+        ("numeric", 2**63 - 1, 2**63 - 1),
         ("number", [1, 2.5, None], [1.0, 2.5, None]),
         ("any", ["a", None], ["a", None]),
         ("time", "2026-03-01T12:00:00Z", NOON),
@@ -43,6 +45,10 @@ def test_a_value_of_its_kind_is_taken(kind: Kind, value: Any, expected: Any) -> 
         ("real", float("nan"), "x must be a number, got nan"),
         ("number", "7", "x must be a number, got '7'"),
         ("number", [1, "7"], "x must be a number, got '7'"),
+        ("numeric", [1], r"x must be a number, got \[1\]"),
+        ("numeric", True, "x must be a number, got True"),
+        ("integer", 2**63, "x must be a whole number of at most 64 bits with its sign, got 9223372036854775808"),
+        ("any", [1, 2**63], "x must be a whole number of at most 64 bits"),
         ("boolean", 1, "x must be true or false, got 1"),
         ("any", {"a": 1}, "x must be text, a number, a boolean, or a list of such, got dict"),
         ("time", None, "x: created_at is missing"),
@@ -74,6 +80,13 @@ def test_rows_become_a_batch_and_values_of_several_kinds_are_text() -> None:
     assert batch_of([], fields).num_rows == 0
 
 
+def test_long_whole_numbers_among_others_are_reals() -> None:
+    (column,) = batch_of([(2**62 + 1,), (1.5,), (None,)], [Field("x", "any")]).columns
+    assert column.to_pylist() == [2.0**62, 1.5, None]
+    (column,) = batch_of([([2**62 + 1],), (1.5,)], [Field("x", "any")]).columns
+    assert column.to_pylist() == [[2.0**62], [1.5]]
+
+
 def test_columns_are_taken_as_they_are_and_rows_without_a_time_are_told() -> None:
     table = pa.table(
         {
@@ -97,6 +110,7 @@ def test_columns_are_taken_as_they_are_and_rows_without_a_time_are_told() -> Non
         (Field("nowhere", "any"), "there must be a column nowhere, got word, user"),
         (Field("user.name", "any"), "there must be a field user.name"),
         (Field("word", "number"), "the column word must hold numbers, got string"),
+        (Field("word", "numeric"), "the column word must hold numbers, got string"),
         (Field("word", "integer"), "the column word must be of the kind integer, got string"),
         (Field("word", "time"), "the column word must be of the kind time, got string"),
     ],
