@@ -35,10 +35,13 @@ def tweet(chance: random.Random, at: str, goal: bool) -> dict[str, Any]:
 
 
 def write_files(folder: Path, make: Callable[[random.Random, str, bool], dict[str, Any]], seconds: float) -> int:
-    """A file every half second, of events of the last two seconds; how many events."""
+    """A file every half second, of events of the last two seconds; how many events.
+
+    So few that quantiles of a window hold each value: beyond, they depend on what comes together.
+    """
     chance, begun, number, written = random.Random(3), time.monotonic(), 0, 0
     while (age := time.monotonic() - begun) < seconds:
-        moments = [datetime.fromtimestamp(time.time() - chance.uniform(0, 2), UTC).isoformat() for _ in range(60)]
+        moments = [datetime.fromtimestamp(time.time() - chance.uniform(0, 2), UTC).isoformat() for _ in range(35)]
         hidden = folder / f".{number}.jsonl"
         hidden.write_bytes(b"\n".join(orjson.dumps(make(chance, at, age > seconds * 0.6)) for at in moments))
         hidden.rename(folder / f"{number:04}.jsonl")
