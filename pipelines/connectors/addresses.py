@@ -1,0 +1,56 @@
+"""Addresses of systems, as a user writes them: kafka://host:9092/topic?group=words&bound=5s."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+
+def parse_address(uri: str, parameters: Mapping[str, Callable[[str], Any]]) -> tuple[SplitResult, dict[str, Any]]:
+    """The parts of an address, and the values of its parameters, converted.
+
+    Raises ValueError for a parameter that is not among `parameters`, comes twice or has a value that cannot be, and for
+    a password: what is secret is named, not written (see `secret`).
+
+    >>> parts, values = parse_address("kafka://localhost:9092/words?group=g", {"group": str})
+    >>> parts.port, parts.path, values
+    (9092, '/words', {'group': 'g'})
+    """
+    parts = urlsplit(uri)
+    if parts.password:
+        raise ValueError(
+            f"an address holds no password, got one for {parts.username}@{parts.hostname}: "
+            "name a variable or a file that holds it, as password=env:NAME or password=file:PATH"
+        )
+    values: dict[str, Any] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in parameters:
+            near = difflib.get_close_matches(name, parameters, n=1)
+            advice = f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(parameters))}"
+            raise ValueError(f"{parts.scheme}:// has no parameter {name!r}: {advice}")
+        if name in values:
+            raise ValueError(f"{parts.scheme}:// takes {name!r} once, got it twice")
+        try:
+            values[name] = parameters[name](text)
+        except ValueError as error:
+            raise ValueError(f"{name}={text}: {error}") from error
+    return parts, values
+
+
+def secret(reference: str) -> str:
+    """What a reference to a secret stands for: env:NAME is a variable, file:PATH a file. Read where it is needed.
+
+    Addresses are seen in graphs and logs, so they hold references only. Raises ValueError where there is none.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env" and name in os.environ:
+        return os.environ[name]
+    if kind == "file" and Path(name).is_file():
+        return Path(name).read_text(encoding="utf-8").strip()
+    if kind in {"env", "file"}:
+        raise ValueError(f"there is no {'variable' if kind == 'env' else 'file'} {name!r}, which {reference} refers to")
+    raise ValueError("a secret is named as env:NAME or file:PATH, and never written into an address")
