@@ -63,10 +63,16 @@ class JobOptions(Options):
     output: str = option("where results go")
     rejects: str = option("where unusable records go, with the reason (default: beside the output)", default="")
     ledger: str = option("where the counts of the run go (default: beside the output)", default="")
+    for_: str = option("how long to read live input, as 10m (default: until Ctrl-C)", default="")
 
     def __post_init__(self) -> None:
         from pipelines.connectors import beside, has_end  # noqa: PLC0415  takes Beam, and so a second
+        from transforms.windows import parse_duration  # noqa: PLC0415
 
+        if self.for_ and has_end(self.input):
+            raise ValueError(f"--for {self.for_} is for live input, and {self.input!r} ends by itself: leave it out")
+        if self.for_:
+            parse_duration(self.for_)
         object.__setattr__(self, "rejects", self.rejects or beside(self.output, "rejects.jsonl"))
         object.__setattr__(self, "ledger", self.ledger or _ledger_of(self.output, grows=not has_end(self.input)))
 

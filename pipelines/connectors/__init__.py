@@ -14,7 +14,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from importlib import resources
+from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import apache_beam as beam
 
@@ -23,6 +25,7 @@ from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
 from pipelines.connectors.read_batches import ReadBatches
+from pipelines.connectors.read_live import ReadLive, pace_of
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
@@ -31,10 +34,27 @@ __all__ = ["beside", "field_names", "has_end", "read", "read_batches", "write"]
 
 _WATCH = "watch:"
 
+# Systems that are read live, by the beginning of their addresses, and the modules that know them.
+_LIVE = {
+    "generate": "generate",
+    "jetstream": "jetstream",
+    "kafka": "kafka",
+    "pubsub": "pubsub",
+    "replay": "replay",
+    "socket": "tcp",
+    "stdin": "stdin",
+}
+
+
+def _live(uri: str) -> ModuleType | None:
+    """The module of a live system: it has `input_of`, and `write_to` where it can be written to."""
+    name = _LIVE.get(urlsplit(uri).scheme)
+    return importlib.import_module(f"pipelines.connectors.{name}") if name else None
+
 
 def has_end(uri: str) -> bool:
     """Whether what is read from an address ends by itself."""
-    return not uri.startswith(_WATCH)
+    return not uri.startswith(_WATCH) and urlsplit(uri).scheme not in _LIVE
 
 
 def read(
@@ -49,6 +69,9 @@ def read(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
+    if system := _live(uri):
+        uri, pace = pace_of(uri)
+        return ReadLive(system.input_of(uri), decode, pace, limit, stamped=stamped)
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
     if not has_end(uri):
@@ -86,6 +109,11 @@ def write(uri: str, suffix: str = ".jsonl", shards: int = 1) -> beam.PTransform:
         return standard_streams.WriteStream("stdout")
     if uri == "stderr:":
         return standard_streams.WriteStream("stderr")
+    if system := _live(uri):
+        if not hasattr(system, "write_to"):
+            raise ValueError(f"nothing can be written to {uri!r}: it is a source only")
+        sink: beam.PTransform = system.write_to(uri)
+        return sink
     _require_file_system(uri)
     if uri.endswith("/") or suffix_of(uri) is None:
         return WriteParts(uri, suffix, shards)

@@ -80,7 +80,7 @@ class DecodeRows(beam.DoFn):
             position = split.start
             try:
                 for position, payload in self._rows_of(split):
-                    outcome = self._outcome(payload, split.source, position)
+                    outcome = outcome_of(self._decode, payload, split.source, position)
                     yield outcome if isinstance(outcome, Reject) else (outcome, split)
             except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
                 problem = f"cannot be read beyond this point: {describe(error)}"
@@ -94,15 +94,17 @@ class DecodeRows(beam.DoFn):
             return TimestampedValue(value, Timestamp(micros=micros(moment)))
         return TimestampedValue(value, Timestamp(time.time() if split.written is None else split.written))
 
-    def _outcome(self, payload: Payload, source: str, position: int) -> Any:
-        if len(payload) > MAX_LINE and isinstance(payload, bytes):
-            problem = f"a line must be at most {MAX_LINE:,} bytes long; the first {_RAW_KEPT:,} are kept here"
-            return Reject(payload[:_RAW_KEPT], "Read", problem, source, position)
-        try:
-            return self._decode(payload)
-        except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
-            raw = payload if isinstance(payload, bytes) else to_json(_printable(payload))
-            return Reject(raw, "Parse", describe(error), source, position)
+
+def outcome_of(decode: Callable[[Payload], Any], payload: Payload, source: str, position: int) -> Any:
+    """What a decoder makes of a payload: a record, or a Reject that says what was wrong, whatever it raised."""
+    if len(payload) > MAX_LINE and isinstance(payload, bytes):
+        problem = f"a line must be at most {MAX_LINE:,} bytes long; the first {_RAW_KEPT:,} are kept here"
+        return Reject(payload[:_RAW_KEPT], "Read", problem, source, position)
+    try:
+        return decode(payload)
+    except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
+        raw = payload if isinstance(payload, bytes) else to_json(_printable(payload))
+        return Reject(raw, "Parse", describe(error), source, position)
 
 
 def decoding(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 Mark: TypeAlias = dict[str, Any]
 
 
-class Unreachable(ValueError):
+class Unreachable(ValueError):  # noqa: N818  it reads as what it says
     """A system that cannot be read as asked: it does not answer, does not know the name, or refuses the credentials."""
 
 
@@ -54,7 +54,7 @@ class Feed(ABC):
         not at its end. A shard that nothing came from yet is told, too.
         """
 
-    def acknowledge(self, mark: Mark) -> None:
+    def acknowledge(self, mark: Mark) -> None:  # noqa: B027  most systems need not know
         """Everything up to a mark, of this feed or one before, is safe with the runner. May come twice, or never."""
 
     def ended(self) -> bool:

@@ -20,14 +20,10 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from pipelines.connectors import draining
 from pipelines.connectors.decoding import Split, decoding
 from pipelines.connectors.read_files import matches, rows_of
+from pipelines.connectors.read_live import require_streaming
 from transforms.parsing import Payload
 
 _POLL = 1.0  # seconds between two looks at the directory
-
-# Runners in this process. DirectRunner is one of them, or a download of Prism: which, it says to nobody.
-_WAIT_FOR_THE_END = frozenset(
-    {"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner", "InteractiveRunner"}
-)
 
 
 class WatchFiles(beam.PTransform):
@@ -44,12 +40,7 @@ class WatchFiles(beam.PTransform):
         self._decode = decoding(rows_of, decode, stamped=stamped)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
-        runner = type(begin.pipeline.runner).__name__
-        if runner in _WAIT_FOR_THE_END:
-            raise ValueError(
-                f"what is watched has no end, and {runner} tells no window before the end: take a runner that streams, "
-                "for example --runner PrismRunner"
-            )
+        require_streaming(begin.pipeline)
         watched = begin | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
         return watched | "Decode" >> self._decode
 

@@ -16,11 +16,14 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from rich.console import Console
 
 from pipelines.connectors import draining, has_end
+from pipelines.connectors.feeds import Unreachable
+from pipelines.launch import prism
 from pipelines.launch.command import RunError
 from pipelines.launch.progress import Progress
 from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
 from transforms.accounting import Ledger
+from transforms.windows import parse_duration
 
 # Beam's DirectRunner is one of three runners, and may be a download; this is the one in this process, everywhere.
 DEFAULT_RUNNER = "FnApiRunner"
@@ -40,24 +43,30 @@ class Job(Protocol):
 def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str], console: Console) -> Ledger | None:
     """Runs a job, shows its report and its ledger, and returns the ledger where it was written to a file.
 
-    A run over input without an end drains when a person ends it, where its workers are in this process: sources end
-    after what is there, every window answers, and the ledger is complete.
+    A run over input without an end drains when a person ends it or its time is over, where its workers are in this
+    process: sources end, every window answers, and the ledger is complete. It runs on Prism unless a runner is named.
 
     Raises UsageError where the graph cannot be built, RunError where the run fails or records are missing, and
     KeyboardInterrupt, after a line that says what was done, when a person ends what does not drain, or ends it twice.
     """
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
-    runner = pipeline_options.view_as(StandardOptions).runner or DEFAULT_RUNNER
-    if runner == DEFAULT_RUNNER:
+    live = not has_end(options.input)
+    asked = pipeline_options.view_as(StandardOptions)
+    asked.runner = asked.runner or (prism.RUNNER if live else DEFAULT_RUNNER)
+    if asked.runner == DEFAULT_RUNNER:
         keep_state_uncached()
-    pipeline = beam.Pipeline(runner=runner, options=pipeline_options)
+    if asked.runner == prism.RUNNER:
+        prism.require_prism(pipeline_options, talk)
+    pipeline = beam.Pipeline(runner=asked.runner, options=pipeline_options)
     try:
         job.build(pipeline, options)
+    except Unreachable as error:
+        raise RunError(str(error)) from error
     except ValueError as error:
         raise UsageError(str(error)) from error
-    drain = _Drain(name, talk) if not has_end(options.input) and _works_here(pipeline_options) else None
-    with Interruptible(drain) as person, Progress(talk, name) as progress:
+    drain = _Drain(name, talk) if live and _works_here(pipeline_options) else None
+    with Interruptible(drain) as person, Progress(talk, name) as progress, _ends_after(options.for_, drain):
         try:
             with person.unheard() if drain else nullcontext():  # a runner that it starts must outlive Ctrl-C
                 running = pipeline.run()
@@ -89,14 +98,35 @@ def keep_state_uncached() -> None:
     worker_handlers.STATE_CACHE_SIZE_MB = 0
 
 
+@contextmanager
+def _ends_after(duration: str, drain: Callable[[], None] | None) -> Iterator[None]:
+    """Drains after a while, where it is asked for."""
+    if not duration:
+        yield
+        return
+    if drain is None:
+        raise UsageError(
+            f"--for ends live input that is read in this process, got {duration}: leave it out, and end the job itself"
+        )
+    timer = threading.Timer(parse_duration(duration), drain)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _Drain:
-    """Asks sources to end, and says so."""
+    """Asks sources to end, once, and says so."""
 
     def __init__(self, name: str, talk: Console) -> None:
         self._name, self._talk = name, talk
         draining.forget()
 
     def __call__(self) -> None:
+        if draining.is_asked():
+            return
         draining.ask()
         say = f"{self._name}: counting what is there, then every window answers; Ctrl-C again loses those that are open"
         self._talk.print(say, highlight=False, soft_wrap=True)

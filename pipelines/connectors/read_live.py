@@ -1,0 +1,383 @@
+"""Reads a live system: blocks of decoded messages with event times, and a watermark that says how far it has come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import apache_beam as beam
+import orjson
+from apache_beam.coders import Coder
+from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+
+from pipelines.connectors import draining
+from pipelines.connectors.decoding import outcome_of, record_type_of
+from pipelines.connectors.event_clock import EventClock
+from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
+from transforms.parsing import Payload
+from transforms.progress import advance
+from transforms.schemas import Reject, event_time_field, micros
+from transforms.windows import parse_duration
+
+_BLOCK = 1000  # messages at most
+_POLL = 0.1  # seconds until a system that had nothing is asked again
+_VERSION = 1
+
+# Runners in this process. DirectRunner is one of them, or a download of Prism: which, it says to nobody.
+_WAIT_FOR_THE_END = frozenset(
+    {"FnApiRunner", "BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner", "InteractiveRunner"}
+)
+# Runners whose watermark follows the last bundle, and not the slowest split: a source must be one split.
+_ONE_SPLIT = frozenset({"PrismRunner"})
+
+
+def require_streaming(pipeline: beam.Pipeline) -> None:
+    """Raises ValueError on a runner that would tell nothing before the end, which never comes."""
+    runner = type(pipeline.runner).__name__
+    if runner in _WAIT_FOR_THE_END:
+        raise ValueError(
+            f"what is read live has no end, and {runner} tells no window before the end: take a runner that streams, "
+            "for example --runner PrismRunner"
+        )
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not rate > 0:
+        raise ValueError("must be more than 0 messages a second")
+    return rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What every live address takes: how far out of order events come, and how fast they may be read."""
+
+    bound: float = 5.0  # seconds that events of a shard may be behind the latest of it
+    idle: float = 5.0  # seconds after which a shard without news goes on with the clock
+    rate: float | None = None  # messages a second at most
+
+
+def pace_of(uri: str) -> tuple[str, Pace]:
+    """An address without what says its pace, which every live address takes; and that.
+
+    >>> pace_of("kafka://localhost:9092/words?bound=1m&group=g")
+    ('kafka://localhost:9092/words?group=g', Pace(bound=60.0, idle=5.0, rate=None))
+    """
+    parts = urlsplit(uri)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    convert: dict[str, Callable[[str], float]] = {"bound": parse_duration, "idle": parse_duration, "rate": _rate}
+    values: dict[str, float] = {}
+    for name, text in pairs:
+        if name in convert:
+            try:
+                values[name] = convert[name](text)
+            except ValueError as error:
+                raise ValueError(f"{name}={text}: {error}") from error
+    rest = urlencode([(name, text) for name, text in pairs if name not in convert], safe=":/,")
+    return urlunsplit(parts._replace(query=rest)), Pace(**values)
+
+
+class ReadLive(beam.PTransform):
+    """Decodes the messages of a live system: `.records` at their event times, `.rejects`, `.read`, the count of both.
+
+    A record without a time of its own came about when its system says that it was written. The watermark follows event
+    times (see EventClock). `stamped`, records are pairs of the watermark that the source had told before and
+    themselves, for a Gate with FromStamps. Reading ends after `limit` messages, when the system ends, or when it is
+    told to drain; what was not read then stays where it is. Every message is delivered once to the state of a runner
+    that keeps checkpoints, and at least once to what is outside.
+
+    Raises ValueError on runners that wait for the end, and Unreachable where the system cannot be read.
+    """
+
+    def __init__(
+        self,
+        live: LiveInput,
+        decode: Callable[[Payload], Any],
+        pace: Pace | None = None,
+        limit: int | None = None,
+        *,
+        stamped: bool = False,
+    ) -> None:
+        super().__init__()
+        self._source = LiveSource(live, decode, pace or Pace(), limit)
+        self._stamped = stamped
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
+        require_streaming(begin.pipeline)
+        self._source.live.check()
+        one = type(begin.pipeline.runner).__name__ in _ONE_SPLIT or self._source.limit is not None
+        record: Any = record_type_of(self._source.decode)
+        return (
+            begin
+            | "Blocks" >> ReadFromUnboundedSource(self._source.in_one() if one else self._source, poll_interval=_POLL)
+            | "Open"
+            >> beam.ParDo(_Open(stamped=self._stamped))
+            .with_output_types(tuple[int, record] if self._stamped else record, rejects=Reject, read=int)
+            .with_outputs("rejects", "read", main="records")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What came together: records and their event times in microseconds, rejects, and the watermark told before."""
+
+    stamp: int
+    records: list[Any]
+    times: list[int]
+    rejects: list[Reject]
+
+
+class _Open(beam.DoFn):
+    def __init__(self, *, stamped: bool) -> None:
+        self._stamped = stamped
+
+    def process(self, block: Block) -> Iterator[Any]:
+        for record, at in zip(block.records, block.times, strict=True):
+            yield TimestampedValue((block.stamp, record) if self._stamped else record, Timestamp(micros=at))
+        for reject in block.rejects:
+            yield TaggedOutput("rejects", reject)
+        read = len(block.records) + len(block.rejects)
+        advance("Read", read)
+        yield TaggedOutput("read", read)
+
+
+@dataclass(frozen=True)
+class LiveMark(CheckpointMark):
+    """Where a feed goes on, how far its event times were, and how many messages were read."""
+
+    key: bytes
+    feed: Mark | None
+    clock: dict[str, Any]
+    read: int
+
+    def finalize_checkpoint(self) -> None:
+        """Tells the feed that is open here; another worker's will be told by a later mark."""
+        if self.feed is not None:
+            _open_feeds.acknowledge(self.key, self.feed)
+
+
+class _MarkCoder(Coder):
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def encode(self, value: LiveMark) -> bytes:
+        return orjson.dumps({"version": _VERSION, "feed": value.feed, "clock": value.clock, "read": value.read})
+
+    def decode(self, encoded: bytes) -> LiveMark:
+        told = orjson.loads(encoded)
+        if told["version"] != _VERSION:
+            raise ValueError(f"this checkpoint is of version {told['version']}, and version {_VERSION} can be read")
+        return LiveMark(self._key, told["feed"], told["clock"], told["read"])
+
+    def is_deterministic(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class LiveSource(UnboundedSource):
+    """A live system as Beam reads it, in blocks."""
+
+    live: LiveInput
+    decode: Callable[[Payload], Any]
+    pace: Pace
+    limit: int | None = None
+    whole: bool = False
+
+    def in_one(self) -> LiveSource:
+        """The same, as one split whatever a runner asks for."""
+        return LiveSource(self.live, self.decode, self.pace, self.limit, whole=True)
+
+    @property
+    def key(self) -> bytes:
+        """Tells this split from others in the process."""
+        return repr(self.live).encode()
+
+    def split(self, desired_num_splits: int, options: object = None) -> list[LiveSource]:
+        del options
+        if self.whole:
+            return [self]
+        return [LiveSource(live, self.decode, self.pace, whole=True) for live in self.live.split(desired_num_splits)]
+
+    def create_reader(self, options: object, checkpoint_mark: LiveMark | None) -> LiveReader:
+        del options
+        return LiveReader(self, checkpoint_mark)
+
+    def get_checkpoint_mark_coder(self) -> _MarkCoder:
+        return _MarkCoder(self.key)
+
+
+class LiveReader(UnboundedReader):
+    """Polls a feed, decodes what it gives, and follows its event times."""
+
+    def __init__(self, source: LiveSource, mark: LiveMark | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._now = clock
+        self._time_field = event_time_field(record_type_of(source.decode))
+        self._clock = EventClock(bound=source.pace.bound, idle=source.pace.idle)
+        self._read = 0
+        if mark:
+            self._clock.restore(mark.clock)
+            self._read = mark.read
+        self._told = self._clock.watermark(self._now())
+        self._lease = _open_feeds.take(source, mark.feed if mark else None, self)
+        self._feed = self._lease.feed
+        self._block = Block(self._told, [], [], [])
+        self._allowance = _Allowance(source.pace.rate, self._now)
+        self._ended = False
+
+    def start(self) -> bool:
+        return self.advance()
+
+    def advance(self) -> bool:
+        self._lease.at = None
+        most = self._allowance.of(_BLOCK)
+        if self._source.limit is not None:
+            most = min(most, self._source.limit - self._read)
+        if draining.is_asked() or (self._source.limit is not None and self._read >= self._source.limit):
+            self._ended = True
+            return False
+        messages = self._feed.poll(most) if most else []
+        if not messages:
+            # The end may be told only after there was nothing left.
+            self._ended = bool(most) and self._feed.ended()
+            self._clock.rest(self._feed.at_end(), self._now())
+            self._told = self._clock.watermark(self._now())
+            return False
+        self._allowance.spend(len(messages))
+        self._read += len(messages)
+        self._block = self._decoded(messages)
+        return True
+
+    def _decoded(self, messages: list[Message]) -> Block:
+        """The block of messages, stamped with what was told before; the clock sees its times."""
+        block = Block(self._told, [], [], [])
+        seen: dict[str, list[int]] = {}
+        for message in messages:
+            outcome = outcome_of(self._source.decode, message.payload, self._source.live.source, message.position)
+            if isinstance(outcome, Reject):
+                block.rejects.append(outcome)
+                continue
+            moment = getattr(outcome, self._time_field) if self._time_field else None
+            at = micros(moment) if moment is not None else round(message.written * 1e6)
+            block.records.append(outcome)
+            block.times.append(at)
+            seen.setdefault(message.shard, []).append(at)
+        for shard, times in seen.items():
+            self._clock.see(shard, times)
+        self._clock.rest(self._feed.at_end(), self._now())
+        self._told = self._clock.watermark(self._now())
+        return block
+
+    def get_current(self) -> Block:
+        return self._block
+
+    def get_current_timestamp(self) -> Timestamp:
+        return Timestamp(micros=self._block.stamp)
+
+    def get_watermark(self) -> Timestamp:
+        return MAX_TIMESTAMP if self._ended else Timestamp(micros=self._told)
+
+    def get_checkpoint_mark(self) -> LiveMark:
+        mark = self._feed.mark()
+        self._lease.at = _text(mark)
+        return LiveMark(self._source.key, mark, self._clock.state(), self._read)
+
+    def close(self) -> None:
+        _open_feeds.leave(self._lease, self, ended=self._ended)
+
+
+class _Allowance:
+    """How many messages may be read now, so that they are no more than a rate; a tenth of a second is saved up."""
+
+    def __init__(self, rate: float | None, now: Callable[[], float]) -> None:
+        self._rate = rate
+        self._now = now
+        self._since = now()
+        self._left = 0.0
+
+    def of(self, most: int) -> int:
+        if self._rate is None:
+            return most
+        now = self._now()
+        self._left = min(self._left + (now - self._since) * self._rate, max(1.0, self._rate / 10))
+        self._since = now
+        return min(most, int(self._left))
+
+    def spend(self, messages: int) -> None:
+        self._left -= messages
+
+
+_KEPT = timedelta(minutes=1).total_seconds()
+
+
+@dataclass(eq=False)
+class _Lease:
+    """A feed, who polls it, and the mark that it stands at: None while it moves."""
+
+    key: bytes
+    feed: Feed
+    owner: object
+    at: bytes | None = None
+    left: float | None = None  # when its owner closed
+
+
+class _OpenFeeds:
+    """The feeds of this process: a runner may make a reader for each bundle, and connections outlive readers.
+
+    A reader that goes on at a mark gets the feed that stands there, and who had it before has it no more. A feed that
+    nobody came back to for a minute is closed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._leases: list[_Lease] = []
+
+    def take(self, source: LiveSource, mark: Mark | None, owner: object) -> _Lease:
+        with self._lock:
+            stale = [lease for lease in self._leases if lease.left and lease.left < time.monotonic() - _KEPT]
+            self._leases = [lease for lease in self._leases if lease not in stale]
+            place = source.key, _text(mark)
+            standing = (lease for lease in self._leases if mark is not None and (lease.key, lease.at) == place)
+            found = next(standing, None)
+            if found:
+                found.owner, found.left = owner, None
+        for lease in stale:
+            lease.feed.close()
+        if found:
+            return found
+        lease = _Lease(source.key, source.live.open(mark), owner)
+        with self._lock:
+            self._leases.append(lease)
+        return lease
+
+    def leave(self, lease: _Lease, owner: object, *, ended: bool) -> None:
+        with self._lock:
+            if lease.owner is not owner:
+                return
+            if kept := lease.at is not None and not ended:
+                lease.left = time.monotonic()
+            else:
+                self._leases.remove(lease)
+        if not kept:
+            lease.feed.close()
+
+    def acknowledge(self, key: bytes, mark: Mark) -> None:
+        with self._lock:
+            feeds = [lease.feed for lease in self._leases if lease.key == key]
+        for feed in feeds:
+            feed.acknowledge(mark)
+
+
+def _text(mark: Mark | None) -> bytes | None:
+    return None if mark is None else orjson.dumps(mark, option=orjson.OPT_SORT_KEYS)
+
+
+_open_feeds = _OpenFeeds()
