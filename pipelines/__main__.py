@@ -74,8 +74,13 @@ def _sentence(name: str) -> str:
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
 
 
-# What Beam warns of at every start where libraries for Google's services and for GPUs are absent: nobody misses them.
-_NO_NEWS = ("apitools not found", "Resource module is not available")
+# What Beam warns of at every start, where libraries for Google's services and for GPUs are absent, and runners start:
+_NO_NEWS = (
+    "apitools not found",
+    "Resource module is not available",
+    "Really starting service",
+    "Really destroying service",
+)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -127,9 +127,13 @@ class ReadLive(beam.PTransform):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What came together: records and their event times in microseconds, rejects, and the watermark told before."""
+    """What came together: records and their event times in microseconds, rejects, and the watermark told before.
+
+    It stands at a time of its own, which is not late, where it is counted.
+    """
 
     stamp: int
+    at: int
     records: list[Any]
     times: list[int]
     rejects: list[Reject]
@@ -229,7 +233,7 @@ class LiveReader(UnboundedReader):
         self._told = self._clock.watermark(self._now())
         self._lease = _open_feeds.take(source, mark.feed if mark else None, self)
         self._feed = self._lease.feed
-        self._block = Block(self._told, [], [], [])
+        self._block = Block(self._told, self._told, [], [], [])
         self._allowance = _Allowance(source.pace.rate, self._now)
         self._ended = False
 
@@ -258,20 +262,24 @@ class LiveReader(UnboundedReader):
 
     def _decoded(self, messages: list[Message]) -> Block:
         """The block of messages, stamped with what was told before; the clock sees its times."""
-        block = Block(self._told, [], [], [])
+        records: list[Any] = []
+        times: list[int] = []
+        rejects: list[Reject] = []
         seen: dict[str, list[int]] = {}
         for message in messages:
             outcome = outcome_of(self._source.decode, message.payload, self._source.live.source, message.position)
             if isinstance(outcome, Reject):
-                block.rejects.append(outcome)
+                rejects.append(outcome)
                 continue
             moment = getattr(outcome, self._time_field) if self._time_field else None
             at = micros(moment) if moment is not None else round(message.written * 1e6)
-            block.records.append(outcome)
-            block.times.append(at)
+            records.append(outcome)
+            times.append(at)
             seen.setdefault(message.shard, []).append(at)
-        for shard, times in seen.items():
-            self._clock.see(shard, times)
+        at = max(self._told, min(times, default=round(messages[0].written * 1e6)))
+        block = Block(self._told, at, records, times, rejects)
+        for shard, of_shard in seen.items():
+            self._clock.see(shard, of_shard)
         self._clock.rest(self._feed.at_end(), self._now())
         self._told = self._clock.watermark(self._now())
         return block
@@ -280,7 +288,7 @@ class LiveReader(UnboundedReader):
         return self._block
 
     def get_current_timestamp(self) -> Timestamp:
-        return Timestamp(micros=self._block.stamp)
+        return Timestamp(micros=self._block.at)
 
     def get_watermark(self) -> Timestamp:
         return MAX_TIMESTAMP if self._ended else Timestamp(micros=self._told)

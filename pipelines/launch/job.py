@@ -128,7 +128,7 @@ class _Drain:
         if draining.is_asked():
             return
         draining.ask()
-        say = f"{self._name}: counting what is there, then every window answers; Ctrl-C again loses those that are open"
+        say = f"{self._name}: reading ends and every window answers; Ctrl-C again loses those that are open"
         self._talk.print(say, highlight=False, soft_wrap=True)
 
 
