@@ -14,12 +14,14 @@ from typing import Literal
 
 import apache_beam as beam
 
-from pipelines.connectors import read, write
-from pipelines.ledger import write_ledger
+from pipelines.connectors import beside, has_end, read, write
+from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
 from transforms.accounting import CountWritten
+from transforms.lateness import Gate
 from transforms.parsing import parse_tweet
 from transforms.tallies import CountByWindow, CountWrittenByWindow
+from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 
@@ -27,25 +29,42 @@ from transforms.windowing import ApplyWindow, WindowPolicy
 class Options(JobOptions):
     """What to collect, and how it is cut into files."""
 
-    input: str = option("where tweets come from: a file, a glob, a directory, or - for standard input")
+    input: str = option("where tweets come from: a file, a glob, a directory, - for standard input, or a live system")
     output: str = option("the directory that part files go to")
     format: Literal["avro", "parquet", "jsonl", "jsonl.gz"] = option("of the part files", default="avro")
     interval: WindowPolicy = option("of event time in one file: 10m, 1h, 1d, or all", default=WindowPolicy("1h"))
+    late: str = option("where tweets go whose files were written (default: beside the output)", default="")
     limit: int | None = option("stop after so many tweets", default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "late", self.late or beside(self.output, "late.jsonl"))
+
+    @property
+    def policy(self) -> WindowPolicy:
+        return self.interval
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads tweets, cuts time into intervals, and writes a part file for each."""
-    tweets = pipeline | "Read" >> read(options.input, parse_tweet, limit=options.limit)
+    tweets = pipeline | "Read" >> read(options.input, parse_tweet, limit=options.limit, stamped=True)
+    gate = tweets.records | "Gate" >> Gate(options.interval, FromStamps())
     files = (
-        tweets.records
+        gate.in_time
         | "Interval" >> ApplyWindow(options.interval)
         | "Write" >> write(options.output, suffix=f".{options.format}")
     )
-    intervals = {
-        "read": tweets.records | "CountRead" >> CountByWindow(options.interval.window),
-        "used": files | "CountByInterval" >> CountWrittenByWindow(),
+    if has_end(options.input):
+        intervals = {"read": gate.read, "used": files | "CountByInterval" >> CountWrittenByWindow()}
+        # A session's bounds are not known when its tweets are read.
+        windows = intervals if options.interval.window.PANES else None
+        write_ledger(options, tweets, windows, used=files | "CountTweets" >> CountWritten())
+        return
+    write_aside("Late", options.late, gate.late, options.interval)
+    window = options.interval.window
+    tallies = {
+        "read": gate.read,
+        "used": gate.in_time | "CountUsed" >> CountByWindow(window),
+        "late": gate.late | "CountLate" >> CountByWindow(window),
     }
-    # A session's bounds are not known when its tweets are read.
-    windows = intervals if options.interval.window.PANES else None
-    write_ledger(options, tweets, windows, used=files | "CountTweets" >> CountWritten())
+    write_ledger(options, tweets, tallies, options.interval)

@@ -49,7 +49,7 @@ def write_ledger(
     rejects = source.rejects
     if told:
         rejects = rejects | "RejectsTold" >> ApplyWindow(told)
-    rejects = rejects | "WriteRejects" >> write(options.rejects)
+    rejects = rejects | "WriteRejects" >> write(options.rejects, once=False)
     for name, tallies in (windows or {}).items():
         if name not in {"read", *counts}:
             counts[name] = tallies | f"All{name.capitalize()}" >> beam.Map(_records).with_output_types(int)
@@ -57,9 +57,13 @@ def write_ledger(
     ledgers = counts | "Account" >> Account(told)
     if windows is not None:
         of_windows = windows | "AccountByWindow" >> AccountByWindow(told)
-        ledgers = (ledgers, of_windows) | "WithWindows" >> beam.Flatten()
-        ledgers = ledgers | "Line" >> (beam.Map(_row) if told else beam.Map(_line))
-    _ = ledgers | "WriteLedger" >> write(options.ledger)
+        if told:
+            _ = of_windows | "LineOfWindow" >> beam.Map(_row) | "WriteWindows" >> write(options.ledger)
+        else:
+            ledgers = (ledgers, of_windows) | "WithWindows" >> beam.Flatten() | "Line" >> beam.Map(_line)
+    if told:
+        ledgers = ledgers | "LineOfAll" >> beam.Map(_row)
+    _ = ledgers | "WriteLedger" >> write(options.ledger, once=False)
 
 
 def write_aside(name: str, uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
@@ -102,16 +106,20 @@ def _row(ledger: Ledger) -> dict[str, Any]:
     return {"window_start": ledger.window_start, "window_end": ledger.window_end} | ledger.counts()
 
 
-def read_ledger(path: str) -> tuple[Ledger, list[WindowLedger]]:
-    """What `write_ledger` wrote, pieces summed: the ledger of all records, and those of windows in order of time."""
+def read_ledger(path: str, *before: str) -> tuple[Ledger, list[WindowLedger]]:
+    """What `write_ledger` wrote, pieces summed: the ledger of all records, and those of windows in order of time.
+
+    Where a run went on with the windows of others, the ledgers of the runs before have windows, too.
+    """
     in_all = Ledger()
     windows: dict[tuple[datetime | None, datetime | None], Ledger] = {}
-    for row in read_rows(path):
-        if "window_start" in row:
-            bounds = _time(row.pop("window_start")), _time(row.pop("window_end"))
-            windows[bounds] = windows.get(bounds, Ledger()) + Ledger(**row)
-        else:
-            in_all += Ledger(**row)
+    for place in (*before, path):
+        for row in read_rows(place):
+            if "window_start" in row:
+                bounds = _time(row.pop("window_start")), _time(row.pop("window_end"))
+                windows[bounds] = windows.get(bounds, Ledger()) + Ledger(**row)
+            elif place == path:
+                in_all += Ledger(**row)
     ordered = sorted(windows.items(), key=lambda window: window[0][0] or _FIRST)
     return in_all, [
         WindowLedger(**ledger.counts(), window_start=start, window_end=end) for (start, end), ledger in ordered

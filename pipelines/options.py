@@ -11,7 +11,10 @@ import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from transforms.windowing import WindowPolicy
 
 Parsed = TypeVar("Parsed", bound="Options")
 
@@ -63,6 +66,7 @@ class JobOptions(Options):
     output: str = option("where results go")
     rejects: str = option("where unusable records go, with the reason (default: beside the output)", default="")
     ledger: str = option("where the counts of the run go (default: beside the output)", default="")
+    state: str = option("a directory that keeps where a live run is, so that the next goes on there", default="")
     for_: str = option("how long to read live input, as 10m (default: until Ctrl-C)", default="")
 
     def __post_init__(self) -> None:
@@ -73,8 +77,18 @@ class JobOptions(Options):
             raise ValueError(f"--for {self.for_} is for live input, and {self.input!r} ends by itself: leave it out")
         if self.for_:
             parse_duration(self.for_)
+        if self.state and has_end(self.input):
+            raise ValueError(f"--state is for live input, and {self.input!r} can be read again: leave it out")
         object.__setattr__(self, "rejects", self.rejects or beside(self.output, "rejects.jsonl"))
         object.__setattr__(self, "ledger", self.ledger or _ledger_of(self.output, grows=not has_end(self.input)))
+
+    @property
+    def policy(self) -> WindowPolicy:
+        """The windows of the results; ValueError where they do not stand for themselves."""
+        windows: WindowPolicy | None = getattr(self, "window", None)
+        if windows is None:
+            raise ValueError("what this pipeline tells is not told by windows")
+        return windows
 
 
 def _ledger_of(output: str, grows: bool) -> str:

@@ -22,7 +22,7 @@ from typing import cast
 import apache_beam as beam
 from rich.console import Console
 
-from pipelines.connectors import beside, field_names, has_end, read, read_batches, write
+from pipelines.connectors import beside, field_names, has_end, kept, read, read_batches, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.fields import fields_beside, read_fields, tell_fields, write_fields
 from pipelines.ledger import write_aside, write_ledger
@@ -141,7 +141,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
             windows=options.window,
             event_time=options.event_time,
         )
-        | "Write" >> WriteStore(options.store, options.contribution, rebuild=options.rebuild)
+        | "Write" >> kept(WriteStore(options.store, options.contribution, rebuild=options.rebuild))
     )
     if has_end(options.input):
         write_ledger(options, events, **{name: of | f"Count_{name}" >> CountRows() for name, of in used.items()})

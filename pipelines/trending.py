@@ -90,6 +90,11 @@ class Options(JobOptions):
         }
         for name, default in defaults.items():
             object.__setattr__(self, name, getattr(self, name) or default)
+        super().__post_init__()
+        if self.state:
+            raise ValueError(
+                f"what is usual is remembered beyond windows, and --state {self.state} keeps windows only: leave it out"
+            )
 
     @property
     def trends(self) -> str:

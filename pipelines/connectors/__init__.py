@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import apache_beam as beam
 
-from pipelines.connectors import read_files, standard_streams, watch_files
+from pipelines.connectors import read_files, run_state, standard_streams, watch_files
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
@@ -30,7 +30,7 @@ from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
 
-__all__ = ["beside", "field_names", "has_end", "read", "read_batches", "write"]
+__all__ = ["beside", "field_names", "has_end", "kept", "read", "read_batches", "write"]
 
 _WATCH = "watch:"
 
@@ -99,12 +99,23 @@ def _file_uri(uri: str) -> str:
     return uri
 
 
-def write(uri: str, suffix: str = ".jsonl", shards: int = 1) -> beam.PTransform:
+def write(uri: str, suffix: str = ".jsonl", shards: int = 1, *, once: bool = True) -> beam.PTransform:
     """Writes a collection and tells what was written: PCollection[T] -> PCollection[WrittenFile].
 
     A name with a known ending becomes one file, of a bounded collection; any other name is a directory, whose part
-    files end in `suffix`.
+    files end in `suffix`. Where a run keeps its state, a run that goes on leaves out windows that were told before,
+    unless they are to be told more than `once`.
     """
+    return kept(_sink(uri, suffix, shards), once=once)
+
+
+def kept(sink: beam.PTransform, *, once: bool = True) -> beam.PTransform:
+    """A sink that a run's state waits for, where the run keeps one; see `write`."""
+    state = run_state.current()
+    return state.kept(sink, once=once) if state else sink
+
+
+def _sink(uri: str, suffix: str, shards: int) -> beam.PTransform:
     if uri == "-":
         return standard_streams.WriteStream("stdout")
     if uri == "stderr:":

@@ -18,7 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipelines.connectors import draining
+from pipelines.connectors import draining, run_state
 from pipelines.connectors.decoding import outcome_of, record_type_of
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
@@ -89,7 +89,7 @@ class ReadLive(beam.PTransform):
     """Decodes the messages of a live system: `.records` at their event times, `.rejects`, `.read`, the count of both.
 
     A record without a time of its own came about when its system says that it was written. The watermark follows event
-    times (see EventClock). `stamped`, records are pairs of the watermark that the source had told before and
+    times (see EventClock). `stamped`, records are pairs of how far their shard had come before them and
     themselves, for a Gate with FromStamps. Reading ends after `limit` messages, when the system ends, or when it is
     told to drain; what was not read then stays where it is. Every message is delivered once to the state of a runner
     that keeps checkpoints, and at least once to what is outside.
@@ -127,15 +127,15 @@ class ReadLive(beam.PTransform):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What came together: records and their event times in microseconds, rejects, and the watermark told before.
+    """What came together: records, their event times and what the watermark was before each, and rejects.
 
-    It stands at a time of its own, which is not late, where it is counted.
+    It stands at a time of its own, which is not late, where it is counted. Times are in microseconds.
     """
 
-    stamp: int
     at: int
     records: list[Any]
     times: list[int]
+    stamps: list[int]
     rejects: list[Reject]
 
 
@@ -144,8 +144,8 @@ class _Open(beam.DoFn):
         self._stamped = stamped
 
     def process(self, block: Block) -> Iterator[Any]:
-        for record, at in zip(block.records, block.times, strict=True):
-            yield TimestampedValue((block.stamp, record) if self._stamped else record, Timestamp(micros=at))
+        for record, at, stamp in zip(block.records, block.times, block.stamps, strict=True):
+            yield TimestampedValue((stamp, record) if self._stamped else record, Timestamp(micros=at))
         for reject in block.rejects:
             yield TaggedOutput("rejects", reject)
         read = len(block.records) + len(block.rejects)
@@ -164,7 +164,7 @@ class LiveMark(CheckpointMark):
 
     def finalize_checkpoint(self) -> None:
         """Tells the feed that is open here; another worker's will be told by a later mark."""
-        if self.feed is not None:
+        if self.feed is not None and not run_state.current():  # a state says itself what is not read again
             _open_feeds.acknowledge(self.key, self.feed)
 
 
@@ -225,15 +225,21 @@ class LiveReader(UnboundedReader):
         self._source = source
         self._now = clock
         self._time_field = event_time_field(record_type_of(source.decode))
-        self._clock = EventClock(bound=source.pace.bound, idle=source.pace.idle)
         self._read = 0
+        self._state = run_state.current()
+        leaps = self._state.leaps if self._state else []
+        self._clock = EventClock(bound=source.pace.bound, idle=source.pace.idle, leaps=leaps)
+        if self._state and mark is None and (kept := self._state.resume()):
+            mark = LiveMark(source.key, **kept)
         if mark:
             self._clock.restore(mark.clock)
             self._read = mark.read
         self._told = self._clock.watermark(self._now())
         self._lease = _open_feeds.take(source, mark.feed if mark else None, self)
         self._feed = self._lease.feed
-        self._block = Block(self._told, self._told, [], [], [])
+        if self._state:
+            self._state.on_final = self._give_back
+        self._block = Block(self._told, [], [], [], [])
         self._allowance = _Allowance(source.pace.rate, self._now)
         self._ended = False
 
@@ -248,41 +254,51 @@ class LiveReader(UnboundedReader):
         if draining.is_asked() or (self._source.limit is not None and self._read >= self._source.limit):
             self._ended = True
             return False
+        before = self._mark() if self._state else {}
         messages = self._feed.poll(most) if most else []
         if not messages:
             # The end may be told only after there was nothing left.
             self._ended = bool(most) and self._feed.ended()
             self._clock.rest(self._feed.at_end(), self._now())
             self._told = self._clock.watermark(self._now())
+            if self._state:
+                self._state.reached = self._told
             return False
         self._allowance.spend(len(messages))
         self._read += len(messages)
         self._block = self._decoded(messages)
+        if self._state:
+            self._state.saw(before, max([self._block.at, *self._block.times]), self._clock.leaps)
+            self._clock.leaps.clear()
+            self._state.reached = self._told
         return True
 
+    def _mark(self) -> dict[str, Any]:
+        return {"feed": self._feed.mark(), "clock": self._clock.state(), "read": self._read}
+
+    def _give_back(self, mark: dict[str, Any]) -> None:
+        self._feed.acknowledge(mark["feed"])
+
     def _decoded(self, messages: list[Message]) -> Block:
-        """The block of messages, stamped with what was told before; the clock sees its times."""
-        records: list[Any] = []
-        times: list[int] = []
+        """The block of messages, each stamped with what its shard had told before; the clock sees their times."""
+        shards: dict[str, tuple[list[Any], list[int]]] = {}
         rejects: list[Reject] = []
-        seen: dict[str, list[int]] = {}
         for message in messages:
             outcome = outcome_of(self._source.decode, message.payload, self._source.live.source, message.position)
             if isinstance(outcome, Reject):
                 rejects.append(outcome)
                 continue
             moment = getattr(outcome, self._time_field) if self._time_field else None
-            at = micros(moment) if moment is not None else round(message.written * 1e6)
+            records, times = shards.setdefault(message.shard, ([], []))
             records.append(outcome)
-            times.append(at)
-            seen.setdefault(message.shard, []).append(at)
-        at = max(self._told, min(times, default=round(messages[0].written * 1e6)))
-        block = Block(self._told, at, records, times, rejects)
-        for shard, of_shard in seen.items():
-            self._clock.see(shard, of_shard)
+            times.append(micros(moment) if moment is not None else round(message.written * 1e6))
+        stamps = [stamp for shard, (_, times) in shards.items() for stamp in self._clock.see(shard, times)]
+        all_records = [record for records, _ in shards.values() for record in records]
+        all_times = [time for _, times in shards.values() for time in times]
+        at = max(self._told, min(all_times, default=round(messages[0].written * 1e6)))
         self._clock.rest(self._feed.at_end(), self._now())
         self._told = self._clock.watermark(self._now())
-        return block
+        return Block(at, all_records, all_times, stamps, rejects)
 
     def get_current(self) -> Block:
         return self._block
@@ -294,9 +310,9 @@ class LiveReader(UnboundedReader):
         return MAX_TIMESTAMP if self._ended else Timestamp(micros=self._told)
 
     def get_checkpoint_mark(self) -> LiveMark:
-        mark = self._feed.mark()
-        self._lease.at = _text(mark)
-        return LiveMark(self._source.key, mark, self._clock.state(), self._read)
+        mark = LiveMark(self._source.key, **self._mark())
+        self._lease.at = _text(mark.feed)
+        return mark
 
     def close(self) -> None:
         _open_feeds.leave(self._lease, self, ended=self._ended)

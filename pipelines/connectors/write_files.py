@@ -22,6 +22,7 @@ from apache_beam.transforms.window import GlobalWindow, IntervalWindow
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import PaneInfo
 
+from pipelines.connectors import run_state
 from pipelines.connectors.formats import Format, format_of
 from transforms.progress import advance
 from transforms.schemas import EPOCH, WrittenFile
@@ -130,6 +131,8 @@ class _WritePart(beam.DoFn):
             return
         parts = [_name_of(window), f"pane{pane.index}", f"shard{shard}of{self._shards}", _digest(ordered)]
         path = FileSystems.join(self._directory, ".".join(parts) + self._suffix)
+        if state := run_state.current():
+            state.write(path, window)
         yield write_file(path, self._layout, ordered)
 
 

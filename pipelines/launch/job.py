@@ -17,6 +17,7 @@ from rich.console import Console
 
 from pipelines.connectors import draining, has_end
 from pipelines.connectors.feeds import Unreachable
+from pipelines.connectors.run_state import RunState, keeping
 from pipelines.launch import prism
 from pipelines.launch.command import RunError
 from pipelines.launch.progress import Progress
@@ -51,20 +52,51 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
     """
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
-    live = not has_end(options.input)
     asked = pipeline_options.view_as(StandardOptions)
-    asked.runner = asked.runner or (prism.RUNNER if live else DEFAULT_RUNNER)
+    asked.runner = asked.runner or (DEFAULT_RUNNER if has_end(options.input) else prism.RUNNER)
     if asked.runner == DEFAULT_RUNNER:
         keep_state_uncached()
     if asked.runner == prism.RUNNER:
         prism.require_prism(pipeline_options, talk)
-    pipeline = beam.Pipeline(runner=asked.runner, options=pipeline_options)
+    with keeping(_state(options, pipeline_options)) as state:
+        _run(name, job, options, pipeline_options, state, talk)
+    report = getattr(job, "report", None)
+    if report and options.output != "-":
+        report(options, console)
+    return _settled(name, options, state.ledgers[:-1] if state else [], talk)
+
+
+def _state(options: JobOptions, pipeline_options: PipelineOptions) -> RunState | None:
+    """The state that a run is to keep; UsageError where it cannot."""
+    if not options.state:
+        return None
+    if not _works_here(pipeline_options):
+        raise UsageError(f"--state is for runs on Prism, which keeps none, got {options.state}: leave it out")
+    try:
+        return RunState(options.state, options.policy, options.input, options.ledger)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _run(
+    name: str,
+    job: Job | ModuleType,
+    options: JobOptions,
+    pipeline_options: PipelineOptions,
+    state: RunState | None,
+    talk: Console,
+) -> None:
+    """Builds the graph and runs it to its end."""
+    pipeline = beam.Pipeline(runner=pipeline_options.view_as(StandardOptions).runner, options=pipeline_options)
     try:
         job.build(pipeline, options)
+        if state:
+            state.follow()
     except Unreachable as error:
         raise RunError(str(error)) from error
     except ValueError as error:
         raise UsageError(str(error)) from error
+    live = not has_end(options.input)
     drain = _Drain(name, talk) if live and _works_here(pipeline_options) else None
     with Interruptible(drain) as person, Progress(talk, name) as progress, _ends_after(options.for_, drain):
         try:
@@ -78,10 +110,6 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
                 f"interrupted. {progress.summary()}. What is in its place is complete.", highlight=False, soft_wrap=True
             )
             raise KeyboardInterrupt from error
-    report = getattr(job, "report", None)
-    if report and options.output != "-":
-        report(options, console)
-    return _settled(name, options, talk)
 
 
 def _works_here(options: PipelineOptions) -> bool:
@@ -173,10 +201,11 @@ class Interruptible:
         raise KeyboardInterrupt
 
 
-def _settled(name: str, options: JobOptions, talk: Console) -> Ledger | None:
+def _settled(name: str, options: JobOptions, before: list[str], talk: Console) -> Ledger | None:
+    """Shows the ledger, with the windows of runs `before`; RunError where one misses records."""
     if options.ledger == "stderr:":  # it is on the console already
         return None
-    ledger, windows = read_ledger(options.ledger)
+    ledger, windows = read_ledger(options.ledger, *before)
     talk.print(f"{name}: {ledger}", highlight=False, soft_wrap=True)
     show_windows(name, windows, options.ledger, talk)
     if ledger.rejected:

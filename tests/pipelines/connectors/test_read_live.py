@@ -109,14 +109,14 @@ def test_blocks_hold_records_with_their_times_and_rejects_with_their_places() ->
     assert (source_, position, raw) == ("counting", 9, b"{")
 
 
-def test_a_block_is_stamped_with_the_watermark_that_was_told_before_it() -> None:
+def test_records_are_stamped_with_how_far_their_shard_had_come_and_never_with_less_than_was_told() -> None:
     reader = LiveReader(source(bound=2), None)
     assert reader.start()
-    assert reader.get_current().stamp == MIN_TIMESTAMP.micros
+    assert reader.get_current().stamps[0] == MIN_TIMESTAMP.micros
     told = reader.get_watermark()
     assert told.micros == (1_000_000_000 + 6 - 2) * SECOND
     assert reader.advance()
-    assert reader.get_current().stamp == told.micros
+    assert reader.get_current().stamps[0] == told.micros
     assert reader.get_current_timestamp().micros == reader.get_current().times[0]  # where it is counted: it is not late
     assert reader.get_watermark() > told
 
@@ -125,7 +125,7 @@ def test_a_reader_goes_on_at_any_mark_as_if_nothing_had_happened() -> None:
     chance = random.Random(7)
     whole, stamps = LiveReader(source(400), None), []
     while whole.advance():
-        stamps.append((texts(whole), whole.get_current().stamp))
+        stamps.append((texts(whole), whole.get_current().stamps))
     reader, told = LiveReader(source(400), None), []
     coder = source(400).get_checkpoint_mark_coder()
     while True:
@@ -140,7 +140,7 @@ def test_a_reader_goes_on_at_any_mark_as_if_nothing_had_happened() -> None:
             reader = LiveReader(source(400), mark)
         if not reader.advance():
             break
-        told.append((texts(reader), reader.get_current().stamp))
+        told.append((texts(reader), reader.get_current().stamps))
     assert told == stamps
     assert Counter(text for block, _ in told for text in block) == Counter(str(n) for n in range(400) if n % 10 != 9)
 
