@@ -62,14 +62,14 @@ class RunState:
         self._window, self._lateness = policy.window, to_micros(policy.allowed_lateness)
         self._folder = Path(directory)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._guard = threading.Lock()
-        self._held = self._hold()
         fresh: dict[str, Any] = {"version": _VERSION, "source": source, "ledgers": [], "final": _NEVER}
         note = next(_lines(self._folder / "final.json"), fresh)
         if note["version"] != _VERSION:
             raise ValueError(f"{directory} is of version {note['version']}, and version {_VERSION} can be read")
         if note["source"] != source:
             raise ValueError(f"{directory} is the state of a run over {note['source']}: use another for {source}")
+        self._guard = threading.Lock()
+        self._held = self._hold()
         self._source = source
         self.ledgers: list[str] = [*note["ledgers"], ledger]  # of all runs so far
         self.final_before: int = note["final"]  # windows that were over by then were told by runs before
