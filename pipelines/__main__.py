@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(f"there is no pipeline {name!r}; {f'did you mean {near[0]}?' if near else _listing()}", USAGE)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger().addFilter(_is_news)
+    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)  # says when a runner starts
     explain = bool(os.environ.get("STREAMSKETCH_TRACEBACK"))
     if not explain:
         logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)  # says again what is reported below
@@ -74,13 +75,8 @@ def _sentence(name: str) -> str:
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
 
 
-# What Beam warns of at every start, where libraries for Google's services and for GPUs are absent, and runners start:
-_NO_NEWS = (
-    "apitools not found",
-    "Resource module is not available",
-    "Really starting service",
-    "Really destroying service",
-)
+# What Beam warns of at every start where libraries for Google's services and for GPUs are absent: nobody misses them.
+_NO_NEWS = ("apitools not found", "Resource module is not available")
 
 
 def _is_news(record: logging.LogRecord) -> bool:

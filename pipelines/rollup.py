@@ -21,10 +21,12 @@ from typing import cast
 
 import apache_beam as beam
 from rich.console import Console
+from rich.table import Table
 
 from pipelines.connectors import beside, field_names, has_end, kept, read, read_batches, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.fields import fields_beside, read_fields, tell_fields, write_fields
+from pipelines.last_windows import last_windows
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
 from pipelines.results import in_one_line, table
@@ -62,6 +64,7 @@ class Options(JobOptions):
     raw: str = option(
         "a directory that keeps all events as they came, in Parquet, a file a day (default: none)", default=""
     )
+    live: bool = option("show the last windows in a table while they close", default=False)
     rebuild: bool = option("replace what this contribution has written, whatever it counted", default=False)
 
     def __post_init__(self) -> None:
@@ -199,6 +202,11 @@ def _agree(kinds: dict[str, Kind], path: str, kind: Kind) -> None:
         kinds[path] = both
     else:
         raise ValueError(f"the field {path} is used as {known} and as {kind}: it can be one of them")
+
+
+def view(options: Options) -> Table:
+    """What --live shows."""
+    return last_windows(options.store)
 
 
 def report(options: Options, console: Console) -> None:

@@ -16,13 +16,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import apache_beam as beam
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 
 from pipelines import report as report_page
 from pipelines.connectors import has_end, read, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
-from pipelines.ledger import write_aside, write_ledger
+from pipelines.last_windows import last_windows
+from pipelines.ledger import read_rows, write_aside, write_ledger
 from pipelines.options import JobOptions, UsageError, option
 from pipelines.results import table
 from rollups import Store
@@ -73,6 +74,7 @@ class Options(JobOptions):
     score: float = option("from which score on an item is told", default=6.0)
     capacity: int = option("tweets that are told apart in each pane; of more, repeated ones may count", default=50_000)
     late: str = option("where tweets go whose windows were over (default: in the folder)", default="")
+    live: bool = option("show the last windows and what rises in tables while they close", default=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.window.window, Sliding):
@@ -165,6 +167,17 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
 
 def _id(tweet: Tweet) -> str:
     return tweet.id
+
+
+def view(options: Options) -> Group:
+    """What --live shows: the last windows of all languages together, and what rose last."""
+    rises = sorted(read_rows(options.trends), key=lambda rise: (rise["window_end"], rise["score"]), reverse=True)
+    rows = [
+        (rise["window_end"][11:16], rise["key"] or "all", rise["measure"], rise["item"], rise["count"])
+        for rise in rises[:_LINES]
+    ]
+    risen = table("What rose last", "until (UTC)", "language", "of", "item", "tweets", rows=rows)
+    return Group(last_windows(options.store), risen)
 
 
 def report(options: Options, console: Console) -> None:

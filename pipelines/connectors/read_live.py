@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder
+from apache_beam.internal import pickler
 from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
@@ -107,7 +109,7 @@ class ReadLive(beam.PTransform):
         stamped: bool = False,
     ) -> None:
         super().__init__()
-        self._source = LiveSource(live, decode, pace or Pace(), limit)
+        self._source = LiveSource(live, decode, pace or Pace(), event_time_field(record_type_of(decode)), limit)
         self._stamped = stamped
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
@@ -192,12 +194,18 @@ class LiveSource(UnboundedSource):
     live: LiveInput
     decode: Callable[[Payload], Any]
     pace: Pace
+    time_field: str | None  # of the records that `decode` returns
     limit: int | None = None
     whole: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sources are pickled as Python does it, and decoders that are made in functions as Beam does it."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return _unpickled, (values | {"decode": pickler.dumps(self.decode)},)
+
     def in_one(self) -> LiveSource:
         """The same, as one split whatever a runner asks for."""
-        return LiveSource(self.live, self.decode, self.pace, self.limit, whole=True)
+        return dataclasses.replace(self, whole=True)
 
     @property
     def key(self) -> bytes:
@@ -208,7 +216,7 @@ class LiveSource(UnboundedSource):
         del options
         if self.whole:
             return [self]
-        return [LiveSource(live, self.decode, self.pace, whole=True) for live in self.live.split(desired_num_splits)]
+        return [dataclasses.replace(self, live=live, whole=True) for live in self.live.split(desired_num_splits)]
 
     def create_reader(self, options: object, checkpoint_mark: LiveMark | None) -> LiveReader:
         del options
@@ -218,13 +226,17 @@ class LiveSource(UnboundedSource):
         return _MarkCoder(self.key)
 
 
+def _unpickled(values: dict[str, Any]) -> LiveSource:
+    return LiveSource(**values | {"decode": pickler.loads(values["decode"])})
+
+
 class LiveReader(UnboundedReader):
     """Polls a feed, decodes what it gives, and follows its event times."""
 
     def __init__(self, source: LiveSource, mark: LiveMark | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._now = clock
-        self._time_field = event_time_field(record_type_of(source.decode))
+        self._time_field = source.time_field
         self._read = 0
         self._state = run_state.current()
         leaps = self._state.leaps if self._state else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 import threading
@@ -33,7 +34,10 @@ _STEP = re.compile(r"(?P<reason>.*) \[while running '(?P<step>.*)'\]", re.DOTALL
 
 
 class Job(Protocol):
-    """A pipeline module: its options, and how its graph is built. `report(options, console)` is optional."""
+    """A pipeline module: its options, and how its graph is built.
+
+    `report(options, console)`, after the run, is optional, and so is `view(options)`: what --live shows meanwhile.
+    """
 
     Options: type[Any]
 
@@ -97,8 +101,9 @@ def _run(
     except ValueError as error:
         raise UsageError(str(error)) from error
     live = not has_end(options.input)
+    view = functools.partial(job.view, options) if getattr(options, "live", False) else None  # type: ignore[union-attr]
     drain = _Drain(name, talk) if live and _works_here(pipeline_options) else None
-    with Interruptible(drain) as person, Progress(talk, name) as progress, _ends_after(options.for_, drain):
+    with Interruptible(drain) as person, Progress(talk, name, view) as progress, _ends_after(options.for_, drain):
         try:
             with person.unheard() if drain else nullcontext():  # a runner that it starts must outlive Ctrl-C
                 running = pipeline.run()

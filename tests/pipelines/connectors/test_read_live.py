@@ -91,7 +91,7 @@ class Clock:
 
 
 def source(messages: int = 40, limit: int | None = None, **pace: Any) -> LiveSource:
-    return LiveSource(Counting(messages), parse_text, Pace(**pace), limit)
+    return LiveSource(Counting(messages), parse_text, Pace(**pace), "time", limit)
 
 
 def texts(reader: LiveReader) -> list[str]:
