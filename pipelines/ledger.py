@@ -13,6 +13,7 @@ from typing import Any
 
 import apache_beam as beam
 import orjson
+import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import TimestampedValue
@@ -68,8 +69,14 @@ def write_ledger(
 
 def write_aside(name: str, uri: str, aside: beam.PCollection, policy: WindowPolicy) -> None:
     """Writes what a Gate put aside, with the windows that it missed, when the ledgers that count it are written."""
-    rows = aside | f"Describe{name}" >> beam.Map(_describe).with_output_types(dict[str, Any])
+    describe = beam.FlatMap(_rows) if aside.element_type == pa.RecordBatch else beam.Map(_describe)
+    rows = aside | f"Describe{name}" >> describe.with_output_types(dict[str, Any])
     _ = rows | f"{name}Told" >> ApplyWindow(told_with(policy)) | f"Write{name}" >> write(uri)
+
+
+def _rows(aside: pa.RecordBatch) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = aside.to_pylist()
+    return rows
 
 
 def _describe(aside: tuple[Any, Aside]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from rollups import Store
 from transforms.accounting import CountRows
 from transforms.columnar import MeasureBatches
 from transforms.conditions import Condition, KeepRows
-from transforms.events import BatchEvents, event_decoder, raw_decoder
+from transforms.events import raw_decoder
 from transforms.exact import count
 from transforms.lateness import Gate
 from transforms.measures import Measure, parse_measures
@@ -122,9 +122,9 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         events = pipeline | "Read" >> read_batches(options.input, fields)
         rows = events.records
     else:
-        events = pipeline | "Read" >> read(options.input, event_decoder(fields), stamped=True)
-        gate = events.records | "Gate" >> Gate(options.window, FromStamps())
-        rows = gate.in_time | "Batch" >> BatchEvents(fields)
+        events = pipeline | "Read" >> read_batches(options.input, fields, stamped=True)
+        gate = events.records | "Gate" >> Gate(options.window, FromStamps(), event_time=options.event_time)
+        rows = gate.in_time
         write_aside("Late", options.late, gate.late, options.window)
     write_fields(options.fields, rows, options.window)
     used = {"used": rows}
@@ -151,7 +151,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     else:
         window = options.window.window
         tallies = {name: of | f"Count_{name}" >> CountByWindow(window, options.event_time) for name, of in used.items()}
-        tallies |= {"read": gate.read, "late": gate.late | "Count_late" >> CountByWindow(window)}
+        tallies |= {"read": gate.read, "late": gate.late | "Count_late" >> CountByWindow(window, options.event_time)}
         write_ledger(options, events, tallies, options.window)
 
 

@@ -21,9 +21,9 @@ Payload: TypeAlias = bytes | Mapping[str, Any]
 
 # A number below 10^10 counts seconds and one from there on milliseconds: both readings end in November 2286, and no
 # time since April 1970 can be taken for the other.
-_FIRST_MILLISECOND = 10**10
-_END_OF_TIME = 10**13
-_LATEST = EPOCH + timedelta(milliseconds=_END_OF_TIME)
+FIRST_MILLISECOND = 10**10
+END_OF_TIME = 10**13
+_LATEST = EPOCH + timedelta(milliseconds=END_OF_TIME)
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"  # in English, whatever the locale
 _TWITTER_TIME = re.compile(r"[A-Z][a-z]{2} (\w{3}) (\d\d) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d) (\d{4})", re.ASCII)
@@ -118,9 +118,9 @@ def parse_time(value: object) -> datetime:
 
 
 def _counted_time(number: float) -> datetime:
-    if not math.isfinite(number) or not 0 <= number < _END_OF_TIME:
+    if not math.isfinite(number) or not 0 <= number < END_OF_TIME:
         raise ValueError(f"a time must be seconds or milliseconds from 1970 to {_LATEST:%Y-%m}, got {_shown(number)}")
-    if number < _FIRST_MILLISECOND:
+    if number < FIRST_MILLISECOND:
         return EPOCH + timedelta(seconds=number)
     return EPOCH + timedelta(milliseconds=number)
 

@@ -62,6 +62,8 @@ class Watermark(ABC):
 class FromStamps(Watermark):
     """The source's own word: elements are pairs of a watermark, in microseconds, and a record or batch.
 
+    For a batch it may be an array, with the watermark of each row.
+
     The watermark must be the one that the source had told the runner before it emitted the element, or a later one.
     Exact, stateless and free, where the runner's watermark never passes that of a split of a source: on Flink, and on
     Prism for sources of one split.
@@ -74,7 +76,7 @@ class FromStamps(Watermark):
 
     def parted(self, elements: list[Any]) -> tuple[Micros, list[Any]]:
         stamps, items = zip(*elements, strict=True)
-        return np.array(stamps, "<i8"), list(items)
+        return np.hstack(stamps).astype("<i8"), list(items)
 
     def split(self, elements: list[Any], times: Micros) -> dict[Any, Sequence[int]]:
         del times

@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 import apache_beam as beam
 
 from pipelines.connectors import read_files, run_state, standard_streams, watch_files
-from pipelines.connectors.decoding import ReadSplits
+from pipelines.connectors.decoding import ReadSplits, decoding
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
-from pipelines.connectors.read_batches import ReadBatches
+from pipelines.connectors.live_decoding import AsBatches, AsRecords
+from pipelines.connectors.read_batches import ReadBatches, batches
 from pipelines.connectors.read_live import ReadLive, pace_of
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
@@ -71,18 +72,26 @@ def read(
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
     if system := _live(uri):
         uri, pace = pace_of(uri)
-        return ReadLive(system.input_of(uri), decode, pace, limit, stamped=stamped)
+        return ReadLive(system.input_of(uri), AsRecords.by(decode), pace, limit, stamped=stamped)
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
     if not has_end(uri):
         if limit is not None:
             raise ValueError(f"a limit needs an input with an end, got {uri!r}: leave one of the two out")
-        return watch_files.WatchFiles(uri.removeprefix(_WATCH), decode, stamped=stamped)
+        return watch_files.WatchFiles(uri.removeprefix(_WATCH), decoding(read_files.rows_of, decode, stamped=stamped))
     return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
 
 
-def read_batches(uri: str, fields: Sequence[Field]) -> beam.PTransform:
-    """Reads the columns of `fields` out of files, as Arrow batches: `.records`, `.rejects`, and `.read`, in rows."""
+def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) -> beam.PTransform:
+    """Reads the columns of `fields`, the event time first, as Arrow batches: `.records`, `.rejects`, `.read`, in rows.
+
+    With `stamped`, `.records` are pairs of what the watermark was before each row and a batch; of live input only.
+    """
+    if system := _live(uri):
+        uri, pace = pace_of(uri)
+        return ReadLive(system.input_of(uri), AsBatches(tuple(fields)), pace, stamped=stamped)
+    if not has_end(uri):
+        return watch_files.WatchFiles(uri.removeprefix(_WATCH), batches(fields, stamped=stamped))
     return ReadBatches(_file_uri(uri), fields)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from pipelines.connectors.lines import MAX_LINE
 from transforms.formatting import to_json
+from transforms.json_batches import parse_json_batch
 from transforms.parsing import Payload
 from transforms.progress import advance
 from transforms.schemas import Reject, event_time_field, micros
+from transforms.tables import Field, batch_of, parse_row, values_of
 
 _RAW_KEPT = 64 * 2**10  # bytes of an endless line that its reject holds; the position tells where the rest is
 _PAYLOADS_A_REPORT = 1000
@@ -105,6 +108,22 @@ def outcome_of(decode: Callable[[Payload], Any], payload: Payload, source: str, 
     except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
         raw = payload if isinstance(payload, bytes) else to_json(_printable(payload))
         return Reject(raw, "Parse", describe(error), source, position)
+
+
+def decode_batch(
+    rows: Sequence[tuple[int, Payload]], source: str, fields: Sequence[Field]
+) -> tuple[pa.RecordBatch, list[Reject]]:
+    """The columns of fields, of payloads with their positions, and rejects of those that do not fit."""
+    if all(isinstance(payload, bytes) for _, payload in rows):
+        batch = parse_json_batch([payload for _, payload in rows if isinstance(payload, bytes)], fields)
+        if batch is not None:
+            return batch, []
+    kept: list[tuple[Any, ...]] = []
+    rejects: list[Reject] = []
+    for position, payload in rows:
+        outcome = outcome_of(lambda row: values_of(parse_row(row), fields), payload, source, position)
+        (rejects if isinstance(outcome, Reject) else kept).append(outcome)
+    return batch_of(kept, fields), rejects
 
 
 def decoding(

@@ -1,4 +1,4 @@
-"""Reads Arrow batches of some columns out of any files: Parquet as it lies there, everything else row by row."""
+"""Reads Arrow batches of some columns out of any files: Parquet as it lies there, of all else some rows at a time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
@@ -13,17 +14,18 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines.connectors import read_files
-from pipelines.connectors.decoding import DecodeRows, Split, describe
+from pipelines.connectors.decoding import Split, decode_batch, describe
 from pipelines.connectors.fields import require_fields
 from pipelines.connectors.formats import suffix_of
 from transforms.formatting import to_json
 from transforms.parsing import Payload
 from transforms.progress import advance
 from transforms.schemas import Reject
-from transforms.tables import Field, batch_of, columns_of, parse_row, values_of
+from transforms.tables import Field, columns_of
 
 _ROWS = 65_536
-_ROWS_DECODED = 10_000  # that become a batch together
+_ROWS_DECODED = 10_000  # that become a batch together,
+_BYTES_DECODED = 8 * 2**20  # unless they are long
 
 
 class ReadBatches(beam.PTransform):
@@ -40,42 +42,56 @@ class ReadBatches(beam.PTransform):
         require_fields(self._splits, self._fields)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
-        return (
-            pipeline
-            | "Splits" >> beam.Create(self._splits)
-            | "Spread" >> beam.Reshuffle()
-            | "ReadBatches"
-            >> beam.ParDo(_ReadBatches(self._fields))
-            .with_output_types(pa.RecordBatch, rejects=Reject, read=int)
-            .with_outputs("rejects", "read", main="records")
-        )
+        splits = pipeline | "Splits" >> beam.Create([[split] for split in self._splits])
+        return splits | "Spread" >> beam.Reshuffle() | "ReadBatches" >> batches(self._fields)
+
+
+def batches(fields: Sequence[Field], *, stamped: bool = False) -> beam.PTransform:
+    """Batches of files: PCollection[list[Split]] -> `.records`, `.rejects`, `.read`; see `read_batches`."""
+    return (
+        beam.ParDo(_ReadBatches(list(fields), stamped=stamped))
+        .with_output_types(tuple[Any, pa.RecordBatch] if stamped else pa.RecordBatch, rejects=Reject, read=int)
+        .with_outputs("rejects", "read", main="records")
+    )
 
 
 class _ReadBatches(beam.DoFn):
-    def __init__(self, fields: list[Field]) -> None:
+    def __init__(self, fields: list[Field], *, stamped: bool) -> None:
         self._fields = fields
+        self._stamped = stamped
 
-    def setup(self) -> None:
-        def decode(payload: Payload) -> tuple[Any, ...]:
-            return values_of(parse_row(payload), self._fields)
+    def process(self, splits: list[Split]) -> Iterator[Any]:
+        for split in splits:
+            outcomes = self._parquet(split) if suffix_of(split.source) == ".parquet" else self._rows(split)
+            for outcome in outcomes:
+                told = self._stamped and isinstance(outcome, pa.RecordBatch)
+                yield (np.array([split.stamp]), outcome) if told else outcome
 
-        self._rows = DecodeRows(read_files.rows_of, decode)
+    def _rows(self, split: Split) -> Iterator[Any]:
+        waiting: list[tuple[int, Payload]] = []
+        position, size, read = split.start, 0, 0
+        try:
+            for position, payload in read_files.rows_of(split):
+                waiting.append((position, payload))
+                size += len(payload)
+                read += 1
+                if len(waiting) == _ROWS_DECODED or size > _BYTES_DECODED:
+                    yield from self._decoded(waiting, split)
+                    waiting, size = [], 0
+        except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
+            problem = f"cannot be read beyond this point: {describe(error)}"
+            yield TaggedOutput("rejects", Reject(b"", "Read", problem, split.source, position))
+            read += 1
+        yield from self._decoded(waiting, split)
+        yield TaggedOutput("read", read)
 
-    def process(self, split: Split) -> Iterator[Any]:
-        return self._parquet(split) if suffix_of(split.source) == ".parquet" else self._row_by_row(split)
-
-    def _row_by_row(self, split: Split) -> Iterator[Any]:
-        rows: list[tuple[Any, ...]] = []
-        for outcome in self._rows.process([split]):
-            if isinstance(outcome, TaggedOutput):
-                yield outcome
-                continue
-            rows.append(outcome.value)
-            if len(rows) == _ROWS_DECODED:
-                yield batch_of(rows, self._fields)
-                rows = []
-        if rows:
-            yield batch_of(rows, self._fields)
+    def _decoded(self, rows: list[tuple[int, Payload]], split: Split) -> Iterator[Any]:
+        batch, rejects = decode_batch(rows, split.source, self._fields)
+        advance("Read", len(rows))
+        if batch.num_rows:
+            yield batch
+        for reject in rejects:
+            yield TaggedOutput("rejects", reject)
 
     def _parquet(self, split: Split) -> Iterator[Any]:
         position = read = 0

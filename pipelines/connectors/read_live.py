@@ -8,25 +8,22 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import apache_beam as beam
 import orjson
 from apache_beam.coders import Coder
-from apache_beam.internal import pickler
 from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
 from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from pipelines.connectors import draining, run_state
-from pipelines.connectors.decoding import outcome_of, record_type_of
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
-from transforms.parsing import Payload
+from pipelines.connectors.live_decoding import Decoding
 from transforms.progress import advance
-from transforms.schemas import Reject, event_time_field, micros
+from transforms.schemas import Reject
 from transforms.windows import parse_duration
 
 _BLOCK = 1000  # messages at most
@@ -88,7 +85,7 @@ def pace_of(uri: str) -> tuple[str, Pace]:
 
 
 class ReadLive(beam.PTransform):
-    """Decodes the messages of a live system: `.records` at their event times, `.rejects`, `.read`, the count of both.
+    """Decodes the messages of a live system: `.records` at their event times, `.rejects`, and `.read`, how many.
 
     A record without a time of its own came about when its system says that it was written. The watermark follows event
     times (see EventClock). `stamped`, records are pairs of how far their shard had come before them and
@@ -102,57 +99,60 @@ class ReadLive(beam.PTransform):
     def __init__(
         self,
         live: LiveInput,
-        decode: Callable[[Payload], Any],
+        decoding: Decoding,
         pace: Pace | None = None,
         limit: int | None = None,
         *,
         stamped: bool = False,
     ) -> None:
         super().__init__()
-        self._source = LiveSource(live, decode, pace or Pace(), event_time_field(record_type_of(decode)), limit)
+        self._source = LiveSource(live, decoding, pace or Pace(), limit)
         self._stamped = stamped
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
         require_streaming(begin.pipeline)
         self._source.live.check()
         one = type(begin.pipeline.runner).__name__ in _ONE_SPLIT or self._source.limit is not None
-        record: Any = record_type_of(self._source.decode)
+        kind: Any = self._source.decoding.kind
         return (
             begin
             | "Blocks" >> ReadFromUnboundedSource(self._source.in_one() if one else self._source, poll_interval=_POLL)
             | "Open"
-            >> beam.ParDo(_Open(stamped=self._stamped))
-            .with_output_types(tuple[int, record] if self._stamped else record, rejects=Reject, read=int)
+            >> beam.ParDo(_Open(self._source.decoding, stamped=self._stamped))
+            .with_output_types(tuple[Any, kind] if self._stamped else kind, rejects=Reject, read=int)
             .with_outputs("rejects", "read", main="records")
         )
 
 
+# What was decoded of one shard, the event times, and what the watermark was before each, in microseconds.
+Part: TypeAlias = tuple[list[Any], list[int], list[int]]
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What came together: records, their event times and what the watermark was before each, and rejects.
+    """What came together: decoded parts by shard, rejects, and how many messages it was.
 
-    It stands at a time of its own, which is not late, where it is counted. Times are in microseconds.
+    It stands at a time of its own, which is not late, where it is counted.
     """
 
     at: int
-    records: list[Any]
-    times: list[int]
-    stamps: list[int]
+    parts: list[Part]
     rejects: list[Reject]
+    read: int
 
 
 class _Open(beam.DoFn):
-    def __init__(self, *, stamped: bool) -> None:
+    def __init__(self, decoding: Decoding, *, stamped: bool) -> None:
+        self._decoding = decoding
         self._stamped = stamped
 
     def process(self, block: Block) -> Iterator[Any]:
-        for record, at, stamp in zip(block.records, block.times, block.stamps, strict=True):
-            yield TimestampedValue((stamp, record) if self._stamped else record, Timestamp(micros=at))
+        for part in block.parts:
+            yield from self._decoding.tell(*part, stamped=self._stamped)
         for reject in block.rejects:
             yield TaggedOutput("rejects", reject)
-        read = len(block.records) + len(block.rejects)
-        advance("Read", read)
-        yield TaggedOutput("read", read)
+        advance("Read", block.read)
+        yield TaggedOutput("read", block.read)
 
 
 @dataclass(frozen=True)
@@ -192,16 +192,10 @@ class LiveSource(UnboundedSource):
     """A live system as Beam reads it, in blocks."""
 
     live: LiveInput
-    decode: Callable[[Payload], Any]
+    decoding: Decoding
     pace: Pace
-    time_field: str | None  # of the records that `decode` returns
     limit: int | None = None
     whole: bool = False
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Sources are pickled as Python does it, and decoders that are made in functions as Beam does it."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return _unpickled, (values | {"decode": pickler.dumps(self.decode)},)
 
     def in_one(self) -> LiveSource:
         """The same, as one split whatever a runner asks for."""
@@ -226,17 +220,12 @@ class LiveSource(UnboundedSource):
         return _MarkCoder(self.key)
 
 
-def _unpickled(values: dict[str, Any]) -> LiveSource:
-    return LiveSource(**values | {"decode": pickler.loads(values["decode"])})
-
-
 class LiveReader(UnboundedReader):
     """Polls a feed, decodes what it gives, and follows its event times."""
 
     def __init__(self, source: LiveSource, mark: LiveMark | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
         self._now = clock
-        self._time_field = source.time_field
         self._read = 0
         self._state = run_state.current()
         leaps = self._state.leaps if self._state else []
@@ -251,7 +240,7 @@ class LiveReader(UnboundedReader):
         self._feed = self._lease.feed
         if self._state:
             self._state.on_final = self._give_back
-        self._block = Block(self._told, [], [], [], [])
+        self._block = Block(self._told, [], [], 0)
         self._allowance = _Allowance(source.pace.rate, self._now)
         self._ended = False
 
@@ -280,7 +269,8 @@ class LiveReader(UnboundedReader):
         self._read += len(messages)
         self._block = self._decoded(messages)
         if self._state:
-            self._state.saw(before, max([self._block.at, *self._block.times]), self._clock.leaps)
+            latest = max((max(times) for _, times, _ in self._block.parts if times), default=self._block.at)
+            self._state.saw(before, max(self._block.at, latest), self._clock.leaps)
             self._clock.leaps.clear()
             self._state.reached = self._told
         return True
@@ -293,24 +283,20 @@ class LiveReader(UnboundedReader):
 
     def _decoded(self, messages: list[Message]) -> Block:
         """The block of messages, each stamped with what its shard had told before; the clock sees their times."""
-        shards: dict[str, tuple[list[Any], list[int]]] = {}
-        rejects: list[Reject] = []
+        shards: dict[str, list[Message]] = {}
         for message in messages:
-            outcome = outcome_of(self._source.decode, message.payload, self._source.live.source, message.position)
-            if isinstance(outcome, Reject):
-                rejects.append(outcome)
-                continue
-            moment = getattr(outcome, self._time_field) if self._time_field else None
-            records, times = shards.setdefault(message.shard, ([], []))
-            records.append(outcome)
-            times.append(micros(moment) if moment is not None else round(message.written * 1e6))
-        stamps = [stamp for shard, (_, times) in shards.items() for stamp in self._clock.see(shard, times)]
-        all_records = [record for records, _ in shards.values() for record in records]
-        all_times = [time for _, times in shards.values() for time in times]
-        at = max(self._told, min(all_times, default=round(messages[0].written * 1e6)))
+            shards.setdefault(message.shard, []).append(message)
+        parts: list[Part] = []
+        rejects: list[Reject] = []
+        for shard, of_shard in shards.items():
+            items, times, rejected = self._source.decoding.decode(of_shard, self._source.live.source)
+            parts.append((items, times, self._clock.see(shard, times)))
+            rejects += rejected
+        earliest = min((min(times) for _, times, _ in parts if times), default=round(messages[0].written * 1e6))
+        block = Block(max(self._told, earliest), parts, rejects, len(messages))
         self._clock.rest(self._feed.at_end(), self._now())
         self._told = self._clock.watermark(self._now())
-        return Block(at, all_records, all_times, stamps, rejects)
+        return block
 
     def get_current(self) -> Block:
         return self._block

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 import orjson
@@ -18,26 +17,25 @@ from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSou
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from pipelines.connectors import draining
-from pipelines.connectors.decoding import Split, decoding
-from pipelines.connectors.read_files import matches, rows_of
+from pipelines.connectors.decoding import Split
+from pipelines.connectors.read_files import matches
 from pipelines.connectors.read_live import require_streaming
-from transforms.parsing import Payload
 
 _POLL = 1.0  # seconds between two looks at the directory
 
 
 class WatchFiles(beam.PTransform):
-    """Decodes the payloads of files as they appear in a directory: `.records`, `.rejects`, `.read`.
+    """Decodes files as they appear in a directory: `.records`, `.rejects`, `.read`. `decode` takes lists of splits.
 
     A record without a time of its own came about when its file was seen. The watermark is the clock, so that a record
     with a time of its own is as late as it is old: windows need that much lateness. Runs on runners that stream
     (PrismRunner, FlinkRunner), until it is told to drain; raises ValueError on others.
     """
 
-    def __init__(self, directory: str, decode: Callable[[Payload], Any], *, stamped: bool = False) -> None:
+    def __init__(self, directory: str, decode: beam.PTransform) -> None:
         super().__init__()
         self._directory = directory.rstrip("/")
-        self._decode = decoding(rows_of, decode, stamped=stamped)
+        self._decode = decode
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
         require_streaming(begin.pipeline)

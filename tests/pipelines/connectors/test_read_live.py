@@ -16,6 +16,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP
 
 from pipelines.connectors import draining
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
+from pipelines.connectors.live_decoding import AsRecords
 from pipelines.connectors.read_live import LiveReader, LiveSource, Pace, ReadLive, _OpenFeeds, pace_of
 from transforms.parsing import parse_text
 
@@ -91,11 +92,19 @@ class Clock:
 
 
 def source(messages: int = 40, limit: int | None = None, **pace: Any) -> LiveSource:
-    return LiveSource(Counting(messages), parse_text, Pace(**pace), "time", limit)
+    return LiveSource(Counting(messages), AsRecords.by(parse_text), Pace(**pace), limit)
 
 
 def texts(reader: LiveReader) -> list[str]:
-    return [record.text for record in reader.get_current().records]
+    return [record.text for items, _, _ in reader.get_current().parts for record in items]
+
+
+def stamps(reader: LiveReader) -> list[int]:
+    return [stamp for _, _, stamps in reader.get_current().parts for stamp in stamps]
+
+
+def times(reader: LiveReader) -> list[int]:
+    return [time for _, times, _ in reader.get_current().parts for time in times]
 
 
 def test_blocks_hold_records_with_their_times_and_rejects_with_their_places() -> None:
@@ -104,7 +113,7 @@ def test_blocks_hold_records_with_their_times_and_rejects_with_their_places() ->
     assert reader.advance()
     block = reader.get_current()
     assert texts(reader) == ["7", "8", "10", "11", "12", "13"]
-    assert block.times[0] == (1_000_000_000 + 7) * SECOND
+    assert times(reader)[0] == (1_000_000_000 + 7) * SECOND
     ((source_, position, raw),) = [(reject.source, reject.position, reject.raw) for reject in block.rejects]
     assert (source_, position, raw) == ("counting", 9, b"{")
 
@@ -112,20 +121,20 @@ def test_blocks_hold_records_with_their_times_and_rejects_with_their_places() ->
 def test_records_are_stamped_with_how_far_their_shard_had_come_and_never_with_less_than_was_told() -> None:
     reader = LiveReader(source(bound=2), None)
     assert reader.start()
-    assert reader.get_current().stamps[0] == MIN_TIMESTAMP.micros
+    assert stamps(reader)[0] == MIN_TIMESTAMP.micros
     told = reader.get_watermark()
     assert told.micros == (1_000_000_000 + 6 - 2) * SECOND
     assert reader.advance()
-    assert reader.get_current().stamps[0] == told.micros
-    assert reader.get_current_timestamp().micros == reader.get_current().times[0]  # where it is counted: it is not late
+    assert stamps(reader)[0] == told.micros
+    assert reader.get_current_timestamp().micros == times(reader)[0]  # where it is counted: it is not late
     assert reader.get_watermark() > told
 
 
 def test_a_reader_goes_on_at_any_mark_as_if_nothing_had_happened() -> None:
     chance = random.Random(7)
-    whole, stamps = LiveReader(source(400), None), []
+    whole, expected = LiveReader(source(400), None), []
     while whole.advance():
-        stamps.append((texts(whole), whole.get_current().stamps))
+        expected.append((texts(whole), stamps(whole)))
     reader, told = LiveReader(source(400), None), []
     coder = source(400).get_checkpoint_mark_coder()
     while True:
@@ -140,8 +149,8 @@ def test_a_reader_goes_on_at_any_mark_as_if_nothing_had_happened() -> None:
             reader = LiveReader(source(400), mark)
         if not reader.advance():
             break
-        told.append((texts(reader), reader.get_current().stamps))
-    assert told == stamps
+        told.append((texts(reader), stamps(reader)))
+    assert told == expected
     assert Counter(text for block, _ in told for text in block) == Counter(str(n) for n in range(400) if n % 10 != 9)
 
 
@@ -197,8 +206,7 @@ def test_no_more_than_the_rate_is_read() -> None:
     for _ in range(200):
         clock.now += 0.05
         if reader.advance():
-            block = reader.get_current()
-            read += len(block.records) + len(block.rejects)
+            read += reader.get_current().read
     assert read == pytest.approx(50 * 0.05 * 200, rel=0.02)
 
 
@@ -214,4 +222,4 @@ def test_the_pace_is_taken_out_of_an_address() -> None:
 @pytest.mark.parametrize("runner", ["FnApiRunner", "BundleBasedDirectRunner", "DirectRunner"])
 def test_runners_that_wait_for_the_end_are_refused(runner: str) -> None:
     with pytest.raises(ValueError, match=r"has no end, and \w+ tells no window before .* --runner PrismRunner"):
-        _ = beam.Pipeline(runner=runner) | ReadLive(Counting(1), parse_text)
+        _ = beam.Pipeline(runner=runner) | ReadLive(Counting(1), AsRecords.by(parse_text))
