@@ -2,7 +2,8 @@
 
     generate://?events=2000&seed=7&late=0.05&after=30s&poison=0.01
 
-Events are JSON: {id, time, user, page, latency, lang}. They come as they happen, `events` a second since `start` (now).
+Events are JSON: {id, time, user, page, latency, lang, text}. They come as they happen,
+`events` a second since `start` (now).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _POISON = (
     b"null",
     b'{"time": NaN}',
 )
+_WORDS = ("goal", "rain", "coffee", "train", "match", "sea", "late", "home", "music", "sun", "bus")
 _LANGS = ("en", "ja", "es", "ar", "pt", "id")
 
 
@@ -78,6 +80,7 @@ class Generated(LiveInput):
             "page": f"/{int(50 * page**3)}",
             "latency": round(20 / (1 - latency) ** 0.5, 3),  # milliseconds, with a heavy tail
             "lang": _LANGS[int(len(_LANGS) * lang**2)],
+            "text": f"{_WORDS[int(len(_WORDS) * user**2)]} {_WORDS[int(len(_WORDS) * page)]}",
         }
 
     def _draw(self, number: int) -> list[float]:

@@ -75,6 +75,11 @@ def test_times_of_each_form_are_read_alike(at: Any) -> None:
         b'{"at": "2026-03-01"}',
         b'{"at": -1}',
         b'{"at": 1e13}',
+        b'{"at": 1e300}',
+        b'{"at": -1e300}',
+        b'{"at": 9223372036854775808}',
+        b'{"at": "9999-01-01T00:00:00Z"}',
+        b'{"at": "1969-12-31T23:59:59Z"}',
         b'{"at": true}',
         b'{"at": 1}{"at": 1}',
         b'{"at": 1,\n"n": 1}',
@@ -97,8 +102,9 @@ def test_times_of_each_form_are_read_alike(at: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("place", [0, 1])
-def test_what_is_odd_is_left_to_be_looked_at_alone(odd: bytes, place: int) -> None:
-    payloads = [orjson.dumps(plain(number)) for number in range(3)]
+@pytest.mark.parametrize("at", [1_772_366_400, 1_772_366_400.5, "2026-03-01T12:00:00Z"])
+def test_what_is_odd_is_left_to_be_looked_at_alone(odd: bytes, place: int, at: Any) -> None:
+    payloads = [orjson.dumps(plain(number, at=at)) for number in range(3)]
     payloads.insert(place, odd)
     batch = parse_json_batch(payloads, FIELDS)
     if batch is not None:  # it was not odd for these fields: then it is the same
