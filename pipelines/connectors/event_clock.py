@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 UNKNOWN: int = MIN_TIMESTAMP.micros
 _AHEAD = 600 * 1_000_000  # microseconds: an event so far ahead of all others must be confirmed
-_CONFIRMATIONS = 3  # events in a row that are as far ahead
+_CONFIRMATIONS = 10  # events in a row that are as far ahead
 
 # Before so many records of a shard, the watermark had gone on to here.
 Leap: TypeAlias = tuple[str, int, int]
@@ -28,7 +28,6 @@ class _Shard:
     latest: int = UNKNOWN  # microseconds since 1970
     ahead: list[int] = field(default_factory=list)  # events far ahead, in a row
     seen: int = 0  # records
-    floor: int = UNKNOWN  # how far the source had come before the next record
     rests_since: float | None = None  # by the clock that is handed in
 
 
@@ -39,7 +38,7 @@ class EventClock:
     `bound` is how far out of order events come, and `idle` how long a shard rests before the clock takes over, both in
     seconds. `leaps` are those of a run before, whose shards are read again.
 
-    An event more than ten minutes ahead of all that came before on its shard counts when three in a row are: a clock
+    An event more than ten minutes ahead of all that came before on its shard counts when ten in a row are: a clock
     that is wrong must not close every window.
 
     >>> clock = EventClock(bound=5, idle=30)
@@ -62,12 +61,12 @@ class EventClock:
         state = self._shards.setdefault(shard, _Shard())
         state.rests_since = None
         self._leap(shard, state)
-        bound, latest, ahead, floor = self._bound, state.latest, state.ahead, state.floor
+        bound, latest, ahead = self._bound, state.latest, state.ahead
         stamps = []
         for seen, time in enumerate(times, state.seen):
-            if self._before and (leap := self._before.pop((shard, seen), None)):
-                floor = max(floor, leap)
-            stamps.append(floor if latest == UNKNOWN else max(floor, latest - bound))
+            if self._before and (leap := self._before.pop((shard, seen), None)) is not None:
+                latest = max(latest, leap + bound)
+            stamps.append(UNKNOWN if latest == UNKNOWN else latest - bound)
             if latest != UNKNOWN and time > latest + _AHEAD:
                 ahead.append(time)
                 if len(ahead) == _CONFIRMATIONS:
@@ -77,14 +76,13 @@ class EventClock:
             ahead.clear()
             latest = max(latest, time)
         state.seen += len(stamps)
-        state.latest, state.floor = latest, floor
+        state.latest = latest
         return stamps
 
     def _leap(self, name: str, shard: _Shard) -> None:
         """Sees to it that no stamp is before what was told."""
-        own = shard.floor if shard.latest == UNKNOWN else max(shard.floor, shard.latest - self._bound)
-        if self._told > own:
-            shard.floor = self._told
+        if self._told != UNKNOWN and self._told + self._bound > shard.latest:
+            shard.latest = self._told + self._bound
             self.leaps.append((name, shard.seen, self._told))
 
     def rest(self, at_end: Mapping[str, bool], now: float) -> None:
@@ -114,12 +112,10 @@ class EventClock:
 
     def state(self) -> dict[str, Any]:
         """What must be kept to go on: JSON."""
-        shards = {name: [of.latest, of.seen, of.floor, *of.ahead] for name, of in self._shards.items()}
+        shards = {name: [of.latest, of.seen, *of.ahead] for name, of in self._shards.items()}
         return {"told": self._told, "shards": shards}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state` was told."""
         self._told = state["told"]
-        self._shards = {
-            name: _Shard(latest, ahead, seen, floor) for name, (latest, seen, floor, *ahead) in state["shards"].items()
-        }
+        self._shards = {name: _Shard(latest, ahead, seen) for name, (latest, seen, *ahead) in state["shards"].items()}

@@ -64,9 +64,19 @@ def test_one_clock_that_is_wrong_moves_nothing() -> None:
     assert clock_at(100, 5_000_000, 101, 5_000_000, 102, 5_000_000).watermark(0) == 102 * SECOND
 
 
-def test_a_gap_in_time_is_believed_when_three_events_in_a_row_tell_it() -> None:
-    assert clock_at(100, 90_002, 90_000).watermark(0) == 100 * SECOND
-    assert clock_at(100, 90_002, 90_000, 90_001).watermark(0) == 90_000 * SECOND
+def test_a_gap_in_time_is_believed_when_ten_events_in_a_row_tell_it() -> None:
+    after = [90_000 + number for number in range(10)]
+    assert clock_at(100, *after[:9]).watermark(0) == 100 * SECOND
+    assert clock_at(100, *after).watermark(0) == 90_000 * SECOND
+
+
+def test_after_a_rest_the_clock_tells_that_an_event_is_not_ahead() -> None:
+    clock = clock_at(100)
+    clock.rest({"": True}, now=0)
+    clock.watermark(now=90_010)
+    clock.see("", [90_101 * SECOND])
+    clock.rest({"": True}, now=90_010)
+    assert clock.watermark(now=90_010) == 90_101 * SECOND
 
 
 @settings(deadline=None)
