@@ -20,20 +20,18 @@ from urllib.parse import urlsplit
 
 import apache_beam as beam
 
-from pipelines.connectors import read_files, run_state, standard_streams, watch_files
-from pipelines.connectors.decoding import ReadSplits, decoding
+from pipelines.connectors import read_files, run_state, standard_streams
+from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
 from pipelines.connectors.live_decoding import AsBatches, AsRecords
-from pipelines.connectors.read_batches import ReadBatches, batches
+from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.read_live import ReadLive, pace_of
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.tables import Field
 
 __all__ = ["beside", "field_names", "has_end", "kept", "read", "read_batches", "write"]
-
-_WATCH = "watch:"
 
 # Systems that are read live, by the beginning of their addresses, and the modules that know them.
 _LIVE = {
@@ -44,6 +42,7 @@ _LIVE = {
     "replay": "replay",
     "socket": "tcp",
     "stdin": "stdin",
+    "watch": "watch_files",
 }
 
 
@@ -55,7 +54,7 @@ def _live(uri: str) -> ModuleType | None:
 
 def has_end(uri: str) -> bool:
     """Whether what is read from an address ends by itself."""
-    return not uri.startswith(_WATCH) and urlsplit(uri).scheme not in _LIVE
+    return urlsplit(uri).scheme not in _LIVE
 
 
 def read(
@@ -75,10 +74,6 @@ def read(
         return ReadLive(system.input_of(uri), AsRecords.by(decode), pace, limit, stamped=stamped)
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
-    if not has_end(uri):
-        if limit is not None:
-            raise ValueError(f"a limit needs an input with an end, got {uri!r}: leave one of the two out")
-        return watch_files.WatchFiles(uri.removeprefix(_WATCH), decoding(read_files.rows_of, decode, stamped=stamped))
     return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
 
 
@@ -90,14 +85,12 @@ def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) ->
     if system := _live(uri):
         uri, pace = pace_of(uri)
         return ReadLive(system.input_of(uri), AsBatches(tuple(fields)), pace, stamped=stamped)
-    if not has_end(uri):
-        return watch_files.WatchFiles(uri.removeprefix(_WATCH), batches(fields, stamped=stamped))
     return ReadBatches(_file_uri(uri), fields)
 
 
 def field_names(uri: str) -> list[str]:
     """What the fields of the first row of files are called, those of fields as well."""
-    return names_of_fields(_file_uri(uri.removeprefix(_WATCH)))
+    return names_of_fields(_file_uri(uri.partition("?")[0].removeprefix("watch:")))
 
 
 def _file_uri(uri: str) -> str:

@@ -6,7 +6,7 @@ import time
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -110,18 +110,33 @@ def outcome_of(decode: Callable[[Payload], Any], payload: Payload, source: str, 
         return Reject(raw, "Parse", describe(error), source, position)
 
 
-def decode_batch(
-    rows: Sequence[tuple[int, Payload]], source: str, fields: Sequence[Field]
-) -> tuple[pa.RecordBatch, list[Reject]]:
-    """The columns of fields, of payloads with their positions, and rejects of those that do not fit."""
-    if all(isinstance(payload, bytes) for _, payload in rows):
-        batch = parse_json_batch([payload for _, payload in rows if isinstance(payload, bytes)], fields)
+class Row(NamedTuple):
+    """A payload, and where it came from; `problem` says why it cannot be decoded, where it is known already."""
+
+    payload: Payload
+    source: str
+    position: int
+    problem: str | None = None
+
+
+def decode_row(decode: Callable[[Payload], Any], row: Row) -> Any:
+    """What a decoder makes of a row: a record or a Reject."""
+    if row.problem:
+        raw = row.payload if isinstance(row.payload, bytes) else to_json(_printable(row.payload))
+        return Reject(raw[:_RAW_KEPT], "Read", row.problem, row.source, row.position)
+    return outcome_of(decode, row.payload, row.source, row.position)
+
+
+def decode_batch(rows: Sequence[Row], fields: Sequence[Field]) -> tuple[pa.RecordBatch, list[Reject]]:
+    """The columns of fields, and rejects of the rows that do not fit."""
+    if all(isinstance(row.payload, bytes) and not row.problem for row in rows):
+        batch = parse_json_batch([row.payload for row in rows if isinstance(row.payload, bytes)], fields)
         if batch is not None:
             return batch, []
     kept: list[tuple[Any, ...]] = []
     rejects: list[Reject] = []
-    for position, payload in rows:
-        outcome = outcome_of(lambda row: values_of(parse_row(row), fields), payload, source, position)
+    for row in rows:
+        outcome = decode_row(lambda payload: values_of(parse_row(payload), fields), row)
         (rejects if isinstance(outcome, Reject) else kept).append(outcome)
     return batch_of(kept, fields), rejects
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from transforms.parsing import Payload
+
 # Where a feed goes on: JSON, with a `version` that its feed knows.
 Mark: TypeAlias = dict[str, Any]
 
@@ -23,12 +25,14 @@ class Unreachable(ValueError):  # noqa: N818  it reads as what it says
 class Message:
     """What a system delivered, and when it says that it was written."""
 
-    payload: bytes
-    position: int  # within its shard: an offset, the number of a line, a cursor
+    payload: Payload
+    position: int  # within its shard, or its source: an offset, the number of a line, a cursor
     written: float  # seconds since 1970; the event time where the payload tells none
     shard: str = ""  # the part of the system in which messages keep their order, such as a partition
     id: str | None = None  # the same when a message is delivered again, by systems that do so
     attributes: Mapping[str, str] = field(default_factory=dict)  # headers, and `key` where there is one
+    source: str | None = None  # where it is from, if that says more than the address: a file
+    problem: str | None = None  # why it cannot be decoded, though it is there: what is too long, or damaged
 
 
 class Feed(ABC):
@@ -59,6 +63,13 @@ class Feed(ABC):
 
     def ended(self) -> bool:
         """Whether nothing will ever come again."""
+        return False
+
+    def finish(self) -> bool:
+        """Asked to end: whether what is there by now is to be polled still, until a poll gives nothing.
+
+        By default it is not: what was not polled stays where it is.
+        """
         return False
 
     @abstractmethod

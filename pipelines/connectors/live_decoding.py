@@ -13,7 +13,7 @@ from apache_beam.internal import pickler
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines.connectors.decoding import decode_batch, outcome_of, record_type_of
+from pipelines.connectors.decoding import Row, decode_batch, decode_row, record_type_of
 from pipelines.connectors.feeds import Message
 from transforms.parsing import Payload
 from transforms.schemas import Reject, event_time_field, micros
@@ -36,6 +36,10 @@ class Decoding(ABC):
     @abstractmethod
     def tell(self, items: list[Any], times: list[int], stamps: list[int], *, stamped: bool) -> Iterator[Any]:
         """What was decoded at its event times, `stamped` as pairs with what the watermark was before each."""
+
+
+def _row(message: Message, source: str) -> Row:
+    return Row(message.payload, message.source or source, message.position, message.problem)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class AsRecords(Decoding):
         times: list[int] = []
         rejects: list[Reject] = []
         for message in messages:
-            outcome = outcome_of(self.function, message.payload, source, message.position)
+            outcome = decode_row(self.function, _row(message, source))
             if isinstance(outcome, Reject):
                 rejects.append(outcome)
                 continue
@@ -87,7 +91,7 @@ class AsBatches(Decoding):
     kind: Any = pa.RecordBatch
 
     def decode(self, messages: Sequence[Message], source: str) -> Decoded:
-        batch, rejects = decode_batch([(of.position, of.payload) for of in messages], source, self.fields)
+        batch, rejects = decode_batch([_row(message, source) for message in messages], self.fields)
         times: list[int] = event_times(batch, self.fields[0].path).tolist()
         return ([batch] if times else []), times, rejects
 

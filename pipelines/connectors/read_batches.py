@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
@@ -14,11 +13,10 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines.connectors import read_files
-from pipelines.connectors.decoding import Split, decode_batch, describe
+from pipelines.connectors.decoding import Row, Split, decode_batch, describe
 from pipelines.connectors.fields import require_fields
 from pipelines.connectors.formats import suffix_of
 from transforms.formatting import to_json
-from transforms.parsing import Payload
 from transforms.progress import advance
 from transforms.schemas import Reject
 from transforms.tables import Field, columns_of
@@ -42,51 +40,44 @@ class ReadBatches(beam.PTransform):
         require_fields(self._splits, self._fields)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
-        splits = pipeline | "Splits" >> beam.Create([[split] for split in self._splits])
-        return splits | "Spread" >> beam.Reshuffle() | "ReadBatches" >> batches(self._fields)
-
-
-def batches(fields: Sequence[Field], *, stamped: bool = False) -> beam.PTransform:
-    """Batches of files: PCollection[list[Split]] -> `.records`, `.rejects`, `.read`; see `read_batches`."""
-    return (
-        beam.ParDo(_ReadBatches(list(fields), stamped=stamped))
-        .with_output_types(tuple[Any, pa.RecordBatch] if stamped else pa.RecordBatch, rejects=Reject, read=int)
-        .with_outputs("rejects", "read", main="records")
-    )
+        return (
+            pipeline
+            | "Splits" >> beam.Create(self._splits)
+            | "Spread" >> beam.Reshuffle()
+            | "ReadBatches"
+            >> beam.ParDo(_ReadBatches(self._fields))
+            .with_output_types(pa.RecordBatch, rejects=Reject, read=int)
+            .with_outputs("rejects", "read", main="records")
+        )
 
 
 class _ReadBatches(beam.DoFn):
-    def __init__(self, fields: list[Field], *, stamped: bool) -> None:
+    def __init__(self, fields: list[Field]) -> None:
         self._fields = fields
-        self._stamped = stamped
 
-    def process(self, splits: list[Split]) -> Iterator[Any]:
-        for split in splits:
-            outcomes = self._parquet(split) if suffix_of(split.source) == ".parquet" else self._rows(split)
-            for outcome in outcomes:
-                told = self._stamped and isinstance(outcome, pa.RecordBatch)
-                yield (np.array([split.stamp]), outcome) if told else outcome
+    def process(self, split: Split) -> Iterator[Any]:
+        return self._parquet(split) if suffix_of(split.source) == ".parquet" else self._rows(split)
 
     def _rows(self, split: Split) -> Iterator[Any]:
-        waiting: list[tuple[int, Payload]] = []
+        waiting: list[Row] = []
         position, size, read = split.start, 0, 0
         try:
             for position, payload in read_files.rows_of(split):
-                waiting.append((position, payload))
+                waiting.append(Row(payload, split.source, position))
                 size += len(payload)
                 read += 1
                 if len(waiting) == _ROWS_DECODED or size > _BYTES_DECODED:
-                    yield from self._decoded(waiting, split)
+                    yield from self._decoded(waiting)
                     waiting, size = [], 0
         except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
             problem = f"cannot be read beyond this point: {describe(error)}"
             yield TaggedOutput("rejects", Reject(b"", "Read", problem, split.source, position))
             read += 1
-        yield from self._decoded(waiting, split)
+        yield from self._decoded(waiting)
         yield TaggedOutput("read", read)
 
-    def _decoded(self, rows: list[tuple[int, Payload]], split: Split) -> Iterator[Any]:
-        batch, rejects = decode_batch(rows, split.source, self._fields)
+    def _decoded(self, rows: list[Row]) -> Iterator[Any]:
+        batch, rejects = decode_batch(rows, self._fields)
         advance("Read", len(rows))
         if batch.num_rows:
             yield batch

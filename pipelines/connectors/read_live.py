@@ -243,6 +243,7 @@ class LiveReader(UnboundedReader):
         self._block = Block(self._told, [], [], 0)
         self._allowance = _Allowance(source.pace.rate, self._now)
         self._ended = False
+        self._finishing = False
 
     def start(self) -> bool:
         return self.advance()
@@ -252,14 +253,17 @@ class LiveReader(UnboundedReader):
         most = self._allowance.of(_BLOCK)
         if self._source.limit is not None:
             most = min(most, self._source.limit - self._read)
-        if draining.is_asked() or (self._source.limit is not None and self._read >= self._source.limit):
-            self._ended = True
+            self._ended = most <= 0 and self._source.limit <= self._read
+        if draining.is_asked() and not self._finishing:
+            self._finishing = True
+            self._ended = not self._feed.finish()
+        if self._ended:
             return False
-        before = self._mark() if self._state else {}
+        before = self._mark() if self._state and self._state.is_due() else None
         messages = self._feed.poll(most) if most else []
         if not messages:
             # The end may be told only after there was nothing left.
-            self._ended = bool(most) and self._feed.ended()
+            self._ended = bool(most) and (self._finishing or self._feed.ended())
             self._clock.rest(self._feed.at_end(), self._now())
             self._told = self._clock.watermark(self._now())
             if self._state:

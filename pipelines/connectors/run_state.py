@@ -92,12 +92,15 @@ class RunState:
         """The mark to go on at: before everything of windows that are not final. None at the beginning."""
         return self._spans[0].mark if self._spans else None
 
-    def saw(self, mark: dict[str, Any], latest: int, leaps: list[Leap]) -> None:
-        """Takes word of what is about to be handed on: the mark before it, its latest event time, and its leaps."""
+    def is_due(self) -> bool:
+        """Whether a mark is wanted before what is read next."""
+        return not self._spans or (self._spans[-1].latest is not None and time.monotonic() - self._marked >= _APART)
+
+    def saw(self, mark: dict[str, Any] | None, latest: int, leaps: list[Leap]) -> None:
+        """Takes word of what will be handed on: the mark before it, if one was due, its latest event, and its leaps."""
         with self._guard:
-            now = time.monotonic()
-            if not self._spans or (self._spans[-1].latest is not None and now - self._marked >= _APART):
-                self._marked = now
+            if mark is not None:
+                self._marked = time.monotonic()
                 if self._spans:
                     self._add(latest=self._spans[-1].latest)
                 self._add(mark=mark)

@@ -1,132 +1,131 @@
 """Watches a directory: each file that appears in it is read once, when it is complete.
 
-A file is complete when it appears: write it under a name that begins with a dot or an underscore, and rename it.
-What is in the directory at the start is read first, in order of name.
+    watch:logs/
+
+A file is complete when it appears: write it under a name that begins with a dot or an underscore, and rename it. What
+is in the directory at the start is read first, in order of name, and so is what appears together.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-import apache_beam as beam
-import orjson
-from apache_beam.coders import Coder
-from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSource, UnboundedReader, UnboundedSource
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
-
-from pipelines.connectors import draining
-from pipelines.connectors.decoding import Split
-from pipelines.connectors.read_files import matches
-from pipelines.connectors.read_live import require_streaming
+from pipelines.connectors.addresses import parse_address
+from pipelines.connectors.decoding import Split, describe
+from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message, Unreachable
+from pipelines.connectors.read_files import matches, rows_of
+from transforms.parsing import Payload
 
 _POLL = 1.0  # seconds between two looks at the directory
 
 
-class WatchFiles(beam.PTransform):
-    """Decodes files as they appear in a directory: `.records`, `.rejects`, `.read`. `decode` takes lists of splits.
-
-    A record without a time of its own came about when its file was seen. The watermark is the clock, so that a record
-    with a time of its own is as late as it is old: windows need that much lateness. Runs on runners that stream
-    (PrismRunner, FlinkRunner), until it is told to drain; raises ValueError on others.
-    """
-
-    def __init__(self, directory: str, decode: beam.PTransform) -> None:
-        super().__init__()
-        self._directory = directory.rstrip("/")
-        self._decode = decode
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
-        require_streaming(begin.pipeline)
-        watched = begin | "Watch" >> ReadFromUnboundedSource(_Directory(self._directory), poll_interval=_POLL)
-        return watched | "Decode" >> self._decode
-
-
 @dataclass(frozen=True)
-class _Seen(CheckpointMark):
-    """The files that were handed on, and when the last one was."""
-
-    names: tuple[str, ...]
-    at: float
-
-    def finalize_checkpoint(self) -> None:
-        """Files stay where they are."""
-
-
-class _SeenCoder(Coder):
-    def encode(self, value: _Seen) -> bytes:
-        return orjson.dumps([value.at, *value.names])
-
-    def decode(self, encoded: bytes) -> _Seen:
-        at, *names = orjson.loads(encoded)
-        return _Seen(tuple(names), at)
-
-    def is_deterministic(self) -> bool:
-        return True
-
-
-@dataclass(frozen=True)
-class _Directory(UnboundedSource):
-    """Files as splits, one after the other: one reader, since a watermark must hold for all files."""
+class WatchedDirectory(LiveInput):
+    """Files that appear in a directory, one after the other: they are one shard."""
 
     path: str
 
-    def split(self, desired_num_splits: int, options: object = None) -> list[_Directory]:
-        del desired_num_splits, options
-        return [self]
+    @property
+    def source(self) -> str:
+        return f"watch:{self.path}"
 
-    def create_reader(self, options: object, checkpoint_mark: _Seen | None) -> _Reader:
-        del options
-        return _Reader(self.path, checkpoint_mark or _Seen((), 0.0))
+    def check(self) -> None:
+        try:
+            matches(f"{self.path}/")
+        except Exception as error:
+            raise Unreachable(f"the directory {self.path!r} cannot be watched: {describe(error)}") from error
 
-    def get_checkpoint_mark_coder(self) -> _SeenCoder:
-        return _SeenCoder()
+    def open(self, mark: Mark | None) -> WatchingFeed:
+        return WatchingFeed(self.path, mark)
 
 
-class _Reader(UnboundedReader):
-    def __init__(self, path: str, seen: _Seen, clock: Callable[[], float] = time.time) -> None:
+def input_of(uri: str) -> WatchedDirectory:
+    """What an address says."""
+    parts, _ = parse_address(uri, {})
+    return WatchedDirectory(uri.partition("?")[0].removeprefix(f"{parts.scheme}:").rstrip("/"))
+
+
+class WatchingFeed(Feed):
+    """The rows of each file that appears. A record without a time of its own came about when its file was seen."""
+
+    def __init__(self, path: str, mark: Mark | None, clock: Callable[[], float] = time.time) -> None:
         self._path = path
-        self._seen = set(seen.names)
-        self._at = seen.at
         self._clock = clock
-        self._waiting: list[Split] = []
         self._looked = float("-inf")
-        self._current: list[Split] = []
-        self._ended = False
+        self._waiting: list[str] = []
+        self._file: str | None = None
+        self._finishing = False
+        begun = mark or {"seen": [], "file": None, "position": -1, "at": 0.0}
+        self._seen: dict[str, None] = dict.fromkeys(begun["seen"])
+        self._at: float = begun["at"]
+        self._position: int = begun["position"]
+        self._rows: Iterator[tuple[int, Payload]] = iter(())
+        if begun["file"]:
+            self._begin(begun["file"], self._position)
 
-    def start(self) -> bool:
-        return self.advance()
+    def poll(self, most: int) -> list[Message]:
+        messages: list[Message] = []
+        while len(messages) < most and self._next_file():
+            messages += self._read(most - len(messages))
+        return messages
 
-    def advance(self) -> bool:
-        if not self._waiting:
+    def _next_file(self) -> bool:
+        """Whether there is a file to read."""
+        if self._file is None and not self._waiting:
             self._look()
-        if not self._waiting:
-            # The end may be told only after there was nothing left.
-            self._ended = draining.is_asked()
-            return False
-        self._current = [self._waiting.pop(0)]
-        self._seen.add(self._current[0].source)
-        return True
+        if self._file is None and self._waiting:
+            self._begin(self._waiting.pop(0), -1)
+        return self._file is not None
 
     def _look(self) -> None:
         now = self._clock()
-        if now - self._looked < _POLL and not draining.is_asked():
+        if self._finishing or now - self._looked < _POLL:
             return
         self._looked = now
-        new = sorted(file.path for file in matches(f"{self._path}/") if file.path not in self._seen)
-        self._at = max(self._at, now)  # the clock of a machine may be set back, a watermark may not
-        stamp = Timestamp(self._at).micros
-        self._waiting = [Split(name, written=self._at, stamp=stamp) for name in new]
+        self._at = max(self._at, now)  # the clock of a machine may be set back
+        self._waiting = sorted(file.path for file in matches(f"{self._path}/") if file.path not in self._seen)
 
-    def get_current(self) -> list[Split]:
-        return self._current
+    def _begin(self, name: str, after: int) -> None:
+        self._file, self._position = name, after
+        self._seen[name] = None
+        self._rows = itertools.dropwhile(lambda row: row[0] <= after, rows_of(Split(name)))
 
-    def get_current_timestamp(self) -> Timestamp:
-        return Timestamp(self._at)
+    def _read(self, most: int) -> Iterator[Message]:
+        """The next rows of the file; where it is damaged, a message that says so."""
+        read = 0
+        try:
+            for position, payload in itertools.islice(self._rows, most):
+                self._position = position
+                read += 1
+                yield Message(payload, position, self._at, source=self._file)
+        except Exception as error:  # noqa: BLE001  whatever a damaged file makes a library raise
+            problem = f"cannot be read beyond this point: {describe(error)}"
+            yield Message(b"", self._position, self._at, source=self._file, problem=problem)
+            read = 0
+        if read < most:
+            self._file = None
 
-    def get_watermark(self) -> Timestamp:
-        return MAX_TIMESTAMP if self._ended else Timestamp(self._at)
+    def mark(self) -> Mark:
+        return {
+            "version": 1,
+            "seen": list(self._seen),
+            "file": self._file,
+            "position": self._position,
+            "at": self._at,
+        }
 
-    def get_checkpoint_mark(self) -> _Seen:
-        return _Seen(tuple(sorted(self._seen)), self._at)
+    def at_end(self) -> Mapping[str, bool]:
+        return {"": self._file is None and not self._waiting}
+
+    def finish(self) -> bool:
+        self._looked = float("-inf")
+        if not self._waiting:
+            self._look()
+        self._finishing = True
+        return True
+
+    def close(self) -> None:
+        self._rows = iter(())
