@@ -50,13 +50,14 @@ def window_of(moment: float) -> datetime:
 
 
 def killed(run: Run, state: Path, chance: random.Random) -> int:
-    """Kills a run a while after it has begun to read; how many records were uncommitted then."""
-    run.wait_for(lambda: len(marks(state)) > 4, "it reads")
+    """Kills a run a while after it has read what is new; how many records were uncommitted then."""
+    before = max(marks(state), default=0)
+    run.wait_for(lambda: max(marks(state), default=0) > before + EVENTS, "it reads what is new")
     time.sleep(chance.uniform(1, 5))
     os.killpg(run.process.pid, signal.SIGKILL)
     run.process.wait()
     at = marks(state)
-    return at[-1] - at[0] if at else 0
+    return at[-1] - at[0]
 
 
 def marks(state: Path) -> list[int]:
