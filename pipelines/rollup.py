@@ -9,8 +9,9 @@ max:bytes, distinct:user@0.02, top:page=20, quantiles:latency=0.5,0.99, loghist:
 the error. --where 'status >= 500 and startswith(path, "/api/")' keeps some events. The same run again changes nothing;
 other input adds to what is there.
 
-With --input watch:events/ --window "10s, lateness 10m, early every 5s" --runner PrismRunner it measures files as they
-appear in a directory and writes windows as they are told, until Ctrl-C; late events go to a place beside the store.
+With --input watch:events/ --window "10s, lateness 10m, early every 5s" it measures files as they appear in a directory
+and writes windows as they are told, until Ctrl-C; late events go to a place beside the store. --live shows the last
+windows, and with --state DIR a run that was killed goes on.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _NUMERIC = {"sum", "mean", "min", "max", "quantiles", "loghist"}
 class Options(JobOptions):
     """What to measure, by what, and where to keep it."""
 
-    input: str = option("where events come from: a file, a glob, a directory, or watch:DIRECTORY")
+    input: str = option("where events come from: a file, a glob, a directory, or a live source such as watch:DIRECTORY")
     output: str = option("what rejects and ledgers are beside (default: the store)", default="")
     late: str = option("where events go whose windows were over (default: beside the output)", default="")
     event_time: str = option("the field that holds the event time")

@@ -63,7 +63,7 @@ class Options(JobOptions):
     """Which tweets to follow, how windows slide, and what counts as rising."""
 
     input: str = option(
-        "where tweets come from: a file, a glob, a directory, watch:DIRECTORY, or - for standard input",
+        "where tweets come from: a file, a glob, a directory, a live source such as watch:DIRECTORY, or -",
         default="sample:tweets.jsonl",
     )
     output: str = option("the folder for all results (default: a new one under runs/)", default="")

@@ -5,9 +5,9 @@
 Texts are lines, or JSON, Avro or Parquet with `text` and `created_at`; a line without a time of its own came about when
 its file was written. Words are what white space separates. A count is {window_start, window_end, word, count}.
 
-With --input watch:texts/ --output counts/ --window "10s, lateness 1h" --runner PrismRunner it counts files as they
-appear in a directory and tells windows as they close, until Ctrl-C: then it counts what is there, tells every window,
-and ends. Texts whose windows were over go to counts.late/, each with the window that it missed.
+With --input watch:texts/ --output counts/ --window "10s, lateness 1h" it counts files as they appear in a directory and
+tells windows as they close, until Ctrl-C: then it counts what is there, tells every window, and ends. With --state DIR
+a run that was killed goes on. Texts whose windows were over go to counts.late/, each with the window that it missed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from transforms.words import DescribeCounts, words_of
 class Options(JobOptions):
     """What to count, and how time is cut."""
 
-    input: str = option("where texts come from: a file, a glob, a directory, watch:DIRECTORY, or - for standard input")
+    input: str = option(
+        "where texts come from: a file, a glob, a directory, a live source such as watch:DIRECTORY, or -"
+    )
     output: str = option("where counts go: a file, a directory, or - for the console", default="-")
     window: WindowPolicy = option("how time is cut: 10s, 1h/5m, 'day Europe/Paris', all", default=WindowPolicy("10s"))
     late: str = option("where texts go whose windows were over (default: beside the output)", default="")

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 UNKNOWN: int = MIN_TIMESTAMP.micros
-_AHEAD = 600 * 1_000_000  # microseconds: an event so far ahead of all others must be confirmed
+_AHEAD = 60 * 1_000_000  # microseconds: an event so far ahead of all others must be confirmed
 _CONFIRMATIONS = 10  # events in a row that are as far ahead
 
 # Before so many records of a shard, the watermark had gone on to here.
@@ -38,7 +38,7 @@ class EventClock:
     `bound` is how far out of order events come, and `idle` how long a shard rests before the clock takes over, both in
     seconds. `leaps` are those of a run before, whose shards are read again.
 
-    An event more than ten minutes ahead of all that came before on its shard counts when ten in a row are: a clock
+    An event more than a minute ahead of all that came before on its shard counts when ten in a row are: a clock
     that is wrong must not close every window.
 
     >>> clock = EventClock(bound=5, idle=30)
