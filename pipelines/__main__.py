@@ -23,6 +23,8 @@ PIPELINES = (
     "report",
     "plan",
     "compact",
+    "detect_language",
+    "evaluate_language",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

@@ -1,0 +1,106 @@
+"""Measures how right a model of languages is on labelled texts: accuracy, F1 by language, confusions, calibration.
+
+    python -m pipelines evaluate_language --input sample:tweets.jsonl --output judged.json
+
+Records are as detect_language reads them, with the true language in the field lang. Those without one, or with the
+label und, are left out. What nobody could tell (a model that answers und) counts as wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from rich.console import Console
+
+from models.language.counts import UNDECIDED
+from models.language.judging import Judged, judgement
+from pipelines.connectors import read, write
+from pipelines.detect_language import Rows
+from pipelines.ledger import write_ledger
+from pipelines.options import JobOptions, option
+from pipelines.results import read_json, table
+from transforms.accounting import CountRecords
+from transforms.detecting import CONFIDENCE, GIVEN, LANG, DetectLanguage, Row, load_classifier
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(JobOptions):
+    """What to judge by."""
+
+    input: str = option("where labelled texts are: a file, a glob, a directory, or - for standard input")
+    output: str = option("where the judgement goes: a .json file")
+    text: str = option("the field that holds the text", default="text")
+    model: str = option("the file of a classifier (default: the one that comes along)", default="")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.output.endswith(".json"):
+            raise ValueError(f"output must end in .json, got {self.output!r}; for example judged.json")
+
+
+def build(pipeline: beam.Pipeline, options: Options) -> None:
+    """Reads labelled texts, tells their languages, and counts what was right."""
+    classifier = load_classifier(options.model)
+    rows = pipeline | "Read" >> read(options.input, Rows(options.text).parse)
+    chosen = rows.records | "Choose" >> beam.ParDo(_Labelled()).with_output_types(Row, others=Row).with_outputs(
+        "others", main="labelled"
+    )
+    counts = (
+        chosen.labelled
+        | "Forget" >> beam.Map(_forget, options.text).with_output_types(Row)
+        | "Detect" >> DetectLanguage(model=options.model, text=options.text)
+        | "Judge" >> beam.Map(_judged).with_output_types(Judged)
+        | "Count" >> beam.combiners.Count.PerElement()
+        | "Together" >> beam.combiners.ToDict()
+    )
+    _ = counts | "Sum" >> beam.Map(_described, classifier.sha256) | "Write" >> write(options.output)
+    write_ledger(
+        options,
+        rows,
+        used=chosen.labelled | "CountLabelled" >> CountRecords(),
+        filtered=chosen.others | "CountOthers" >> CountRecords(),
+    )
+
+
+def report(options: Options, console: Console) -> None:
+    """Shows the languages that have the most texts, and what is taken for what."""
+    judged = read_json(options.output)
+    if not judged["texts"]:
+        console.print("there is no text whose language is told, so there was nothing to judge by", highlight=False)
+        return
+    languages = [(name, *each.values()) for name, each in judged["languages"].items()][:_SHOWN]
+    console.print(table("Languages", "language", "texts", "told", "precision", "recall", "F1", rows=languages))
+    wrong = [tuple(each.values()) for each in judged["confusions"]][:_SHOWN]
+    console.print(table("Confusions", "given", "told", "texts", rows=wrong))
+    console.print(
+        f"{judged['texts']:,} texts: {judged['accuracy']:.2%} are told right; confidence is off by "
+        f"{judged['calibration_error']:.2%} in the mean. All of it is in {options.output}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+class _Labelled(beam.DoFn):
+    def process(self, row: Row) -> Iterator[Any]:
+        label = row.get(LANG)
+        labelled = isinstance(label, str) and label not in {"", UNDECIDED}
+        yield row if labelled else TaggedOutput("others", row)
+
+
+def _forget(row: Row, text: str) -> Row:
+    """A row without what is not asked for: a lang_given of another run would stay."""
+    return {LANG: row[LANG], text: row[text]}
+
+
+def _judged(row: Row) -> Judged:
+    return row[GIVEN], row[LANG], round(row[CONFIDENCE] * 10_000)
+
+
+def _described(counts: dict[Judged, int], sha256: str) -> dict[str, Any]:
+    return {"model": sha256, **(judgement(counts) if counts else {"texts": 0})}
