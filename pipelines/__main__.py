@@ -25,6 +25,7 @@ PIPELINES = (
     "compact",
     "detect_language",
     "evaluate_language",
+    "train_classifier",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",

@@ -8,15 +8,12 @@ label und, are left out. What nobody could tell (a model that answers und) count
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.pvalue import TaggedOutput
 from rich.console import Console
 
-from models.language.counts import UNDECIDED
 from models.language.judging import Judged, judgement
 from pipelines.connectors import read, write
 from pipelines.detect_language import Rows
@@ -24,7 +21,7 @@ from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
 from pipelines.results import read_json, table
 from transforms.accounting import CountRecords
-from transforms.detecting import CONFIDENCE, GIVEN, LANG, DetectLanguage, Row, load_classifier
+from transforms.detecting import CONFIDENCE, GIVEN, LANG, DetectLanguage, PartLabelled, Row, load_classifier
 
 _SHOWN = 20
 
@@ -48,9 +45,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads labelled texts, tells their languages, and counts what was right."""
     classifier = load_classifier(options.model)
     rows = pipeline | "Read" >> read(options.input, Rows(options.text).parse)
-    chosen = rows.records | "Choose" >> beam.ParDo(_Labelled()).with_output_types(Row, others=Row).with_outputs(
-        "others", main="labelled"
-    )
+    chosen = rows.records | "Choose" >> PartLabelled()
     counts = (
         chosen.labelled
         | "Forget" >> beam.Map(_forget, options.text).with_output_types(Row)
@@ -84,13 +79,6 @@ def report(options: Options, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-
-
-class _Labelled(beam.DoFn):
-    def process(self, row: Row) -> Iterator[Any]:
-        label = row.get(LANG)
-        labelled = isinstance(label, str) and label not in {"", UNDECIDED}
-        yield row if labelled else TaggedOutput("others", row)
 
 
 def _forget(row: Row, text: str) -> Row:

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from models.language.classifier import LanguageClassifier, default
-from models.language.counts import LanguageCounts
+from models.language.counts import UNDECIDED, LanguageCounts
 from transforms.bundling import InBatches
 from transforms.progress import advance
 
@@ -34,6 +35,29 @@ def load_classifier(path: str = "") -> LanguageClassifier:
         raise ValueError(f"there is no model {path!r}: leave it out for the one that comes with the package")
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         return LanguageClassifier.from_bytes(stream.read())
+
+
+def load_counts(path: str) -> LanguageCounts:
+    """The counts in a file; ValueError where there is no file, or no sound one."""
+    if not FileSystems.exists(path):
+        raise ValueError(f"there are no counts {path!r}: train_classifier writes them beside a classifier")
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        return LanguageCounts.from_bytes(stream.read())
+
+
+class PartLabelled(beam.PTransform):
+    """Parts records whose language is told in `lang` from others: PCollection[dict] -> `.labelled`, `.others`."""
+
+    def expand(self, rows: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
+        part = beam.ParDo(_PartLabelled()).with_output_types(Row, others=Row)
+        return rows | "Part" >> part.with_outputs("others", main="labelled")
+
+
+class _PartLabelled(beam.DoFn):
+    def process(self, row: Row) -> Iterator[Any]:
+        label = row.get(LANG)
+        labelled = isinstance(label, str) and label not in {"", UNDECIDED}
+        yield row if labelled else TaggedOutput("others", row)
 
 
 @dataclass(eq=False, kw_only=True)
