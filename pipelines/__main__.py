@@ -23,6 +23,7 @@ PIPELINES = (
     "report",
     "plan",
     "compact",
+    "pubsub_emulator",
     "classify_tweets",
     "collect_tweets",
     "examine_tweets",
