@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -29,7 +30,8 @@ class Emulator:
     nothing. It keeps everything in memory, for as long as it runs, and asks nobody for credentials.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._topics: dict[str, Any] = {}
         self._subscriptions: dict[str, tuple[Any, Backlog[Any]]] = {}
         self._ids = itertools.count(1)
@@ -151,7 +153,7 @@ class Emulator:
         with self._lock:
             if request.name in self._subscriptions:
                 _refuse(context, grpc.StatusCode.ALREADY_EXISTS, f"there is a subscription {request.name}")
-            self._subscriptions[request.name] = request, Backlog(request.ack_deadline_seconds)
+            self._subscriptions[request.name] = request, Backlog(request.ack_deadline_seconds, clock=self._clock)
         return request
 
     def _get_subscription(self, request: Any, context: grpc.ServicerContext) -> Any:
