@@ -163,9 +163,7 @@ class PubSubFeed(Feed):
             except ValueError:
                 problem = f"the attribute {self._time} is no time: {attributes[self._time]!r}"
         self._position += 1
-        return Message(
-            message.data, self._position, written, id=name, attributes=attributes, problem=problem
-        )
+        return Message(message.data, self._position, written, id=name, attributes=attributes, problem=problem)
 
     def _learn(self, array: Any, text: str) -> None:
         hashes = array.tolist()

@@ -217,9 +217,7 @@ def _listen(requests: Iterator[Any], backlog: Backlog[Any]) -> None:
     try:
         for request in requests:
             backlog.acknowledge(request.ack_ids)
-            for ack_id, seconds in zip(
-                request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True
-            ):
+            for ack_id, seconds in zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True):
                 backlog.modify(ack_id, seconds)
     except grpc.RpcError:
         return  # the client is gone; what it had is delivered again when its deadline passed

@@ -80,9 +80,7 @@ class Client:
 
     def pull(self, most: int = 100) -> list[Any]:
         try:
-            response = self.subscriber.pull(
-                subscription=self.subscription, max_messages=most, timeout=3.0, retry=None
-            )
+            response = self.subscriber.pull(subscription=self.subscription, max_messages=most, timeout=3.0, retry=None)
         except exceptions.DeadlineExceeded:  # how Google's answers where nothing is there
             return []
         return list(response.received_messages)
