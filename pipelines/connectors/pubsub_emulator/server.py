@@ -1,4 +1,4 @@
-"""Speaks Pub/Sub's protocol (google.pubsub.v1 over gRPC), so that Google's client libraries work with it as they are."""
+"""Speaks Pub/Sub's protocol, google.pubsub.v1 over gRPC: Google's client libraries work with it as they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import grpc
 from google.protobuf import empty_pb2
@@ -48,7 +48,7 @@ class Emulator:
         """What PUBSUB_EMULATOR_HOST has to be."""
         return f"127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         self._server.start()
         return self
 
