@@ -1,7 +1,8 @@
 """Runs a Pub/Sub on this machine, for trying things out: no account, no credentials, nothing kept.
 
 Programs that use Google's client libraries find it by the line that is printed first; topics and subscriptions are
-created through those libraries. With --port 8085 it is where Google's own is. It listens to this machine alone, until Ctrl-C, and keeps everything in memory.
+created through those libraries. With --port 8085 it is where Google's own is. It listens to this machine alone, until
+Ctrl-C, and keeps everything in memory.
 """
 
 from __future__ import annotations
