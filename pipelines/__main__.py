@@ -23,6 +23,7 @@ PIPELINES = (
     "report",
     "plan",
     "compact",
+    "pubsub_emulator",
     "detect_language",
     "evaluate_language",
     "train_classifier",
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         return _complain(f"there is no pipeline {name!r}; {f'did you mean {near[0]}?' if near else _listing()}", USAGE)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger().addFilter(_is_news)
+    logging.getLogger("apache_beam.io.filesystems").addFilter(_is_news)
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)  # says when a runner starts
     explain = bool(os.environ.get("STREAMSKETCH_TRACEBACK"))
     if not explain:
@@ -79,7 +81,7 @@ def _sentence(name: str) -> str:
 
 
 # What Beam warns of at every start where libraries for Google's services and for GPUs are absent: nobody misses them.
-_NO_NEWS = ("apitools not found", "Resource module is not available")
+_NO_NEWS = ("apitools not found", "Failed to import GCSFileSystem", "Resource module is not available")
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,0 +1,91 @@
+"""Google Cloud Pub/Sub: reads a subscription, writes to a topic.
+
+    pubsub://projects/P/subscriptions/S?time=ATTRIBUTE&id=ATTRIBUTE&remember=10m
+    pubsub://projects/P/topics/T?key=FIELD
+
+The time of a message is an attribute (milliseconds since 1970, or ISO 8601 with a zone) or else when it was published;
+its id is an attribute, for those that are published again, or else the one that Pub/Sub gave it. Where
+PUBSUB_EMULATOR_HOST is set, that emulator is used, and no credentials are looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import apache_beam as beam
+
+from pipelines.connectors.addresses import parse_address
+from pipelines.connectors.feeds import LiveInput, Mark
+from transforms.windows import parse_duration
+
+if TYPE_CHECKING:
+    from pipelines.connectors.pubsub_feed import PubSubFeed
+
+_CHECK = 10.0  # seconds
+_NAME = re.compile(r"projects/[^/]+/(subscriptions|topics)/[^/]+")
+
+
+@dataclass(frozen=True)
+class PubSubInput(LiveInput):
+    """A subscription that nobody else reads: read in one place, whatever is redelivered is told once (PubSubFeed)."""
+
+    subscription: str
+    time_attribute: str | None = None
+    id_attribute: str | None = None
+    remember: float = 600.0  # seconds
+
+    @property
+    def source(self) -> str:
+        return f"pubsub://{self.subscription}"
+
+    def check(self) -> None:
+        from google.cloud import pubsub_v1  # noqa: PLC0415  an extra
+
+        from pipelines.connectors.pubsub_feed import FAILS, unreachable  # noqa: PLC0415
+
+        try:
+            with pubsub_v1.SubscriberClient() as client:
+                client.get_subscription(subscription=self.subscription, timeout=_CHECK, retry=None)
+        except FAILS as error:
+            raise unreachable(self.subscription, error) from error
+
+    def open(self, mark: Mark | None) -> PubSubFeed:
+        from pipelines.connectors.pubsub_feed import PubSubFeed  # noqa: PLC0415
+
+        return PubSubFeed(
+            self.subscription,
+            mark,
+            time_attribute=self.time_attribute,
+            id_attribute=self.id_attribute,
+            remember=self.remember,
+        )
+
+
+def input_of(uri: str) -> PubSubInput:
+    """The subscription of an address. Raises ValueError where it names none, or Google's library is missing."""
+    parts, values = parse_address(uri, {"time": str, "id": str, "remember": parse_duration})
+    name = _name(uri, f"{parts.netloc}{parts.path}", "subscriptions")
+    return PubSubInput(name, values.get("time"), values.get("id"), values.get("remember", 600.0))
+
+
+def write_to(uri: str) -> beam.PTransform:
+    """What publishes to the topic of an address. Raises ValueError where it names none."""
+    parts, values = parse_address(uri, {"key": str})
+    name = _name(uri, f"{parts.netloc}{parts.path}", "topics")
+    from pipelines.connectors.write_pubsub import WritePubSub  # noqa: PLC0415  an extra
+
+    return WritePubSub(name, values.get("key"))
+
+
+def _name(uri: str, name: str, kind: str) -> str:
+    found = _NAME.fullmatch(name)
+    if not found or found[1] != kind:
+        use = "read from a subscription" if kind == "subscriptions" else "written to a topic"
+        raise ValueError(f"Pub/Sub is {use}, pubsub://projects/PROJECT/{kind}/NAME, got {uri!r}")
+    try:
+        import google.cloud.pubsub_v1  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ValueError(f"{uri!r} needs more than is installed: pip install 'streamsketch[gcp]'") from error
+    return name
