@@ -118,10 +118,10 @@ class Received(Feed):
 
 
 class Cutter:
-    """Cuts bytes into lines, however they come, in bounded memory.
+    r"""Cuts bytes into lines, however they come, in bounded memory.
 
     >>> cutter = Cutter()
-    >>> cutter.lines(b"one\\ntw"), cutter.lines(b"o\\nthree"), cutter.rest()
+    >>> cutter.lines(b"one\ntw"), cutter.lines(b"o\nthree"), cutter.rest()
     ([b'one'], [b'two'], [b'three'])
     """
 
