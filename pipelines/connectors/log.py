@@ -127,8 +127,7 @@ class Log:
         if self._reading is None or self._reading[0] != number or number == start:
             if self._reading is not None:
                 self._reading[1].close()
-            stream = self._path(start).open("rb")
-            self._reading = (start, stream)
+            self._reading = (start, self._path(start).open("rb"))
         at, stream = self._reading
         messages = _messages(stream, at)
         while at < end:

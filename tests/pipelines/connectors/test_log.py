@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.connectors.feeds import Unreachable
+from pipelines.connectors.feeds import Message, Unreachable
 from pipelines.connectors.log import Log
 
 _APPEND_FOREVER = """
@@ -24,8 +24,13 @@ while True:
 """
 
 
+def _bytes(message: Message) -> bytes:
+    assert isinstance(message.payload, bytes)
+    return message.payload
+
+
 def _payloads(log: Log) -> list[bytes]:
-    return [message.payload for message in log.read(log.first, 10**6)]
+    return [_bytes(message) for message in log.read(log.first, 10**6)]
 
 
 def test_what_was_appended_is_read_in_order_from_any_number(tmp_path: Path) -> None:
@@ -34,7 +39,7 @@ def test_what_was_appended_is_read_in_order_from_any_number(tmp_path: Path) -> N
         log.append([(float(n), b"%d" % n) for n in range(start, start + 5)])
     for number in (0, 1, 37, 99, 100, 3):
         read = log.read(number, 30)
-        assert [int(message.payload) for message in read] == list(range(number, min(number + 30, 100)))
+        assert [int(_bytes(message)) for message in read] == list(range(number, min(number + 30, 100)))
         assert [message.position for message in read] == [int(message.written) for message in read]
     log.close()
 
