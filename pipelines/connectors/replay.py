@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -44,6 +44,12 @@ class Recording(LiveInput):
     def open(self, mark: Mark | None) -> Replay:
         return Replay(self, mark)
 
+    def rows(self) -> Generator[Payload, None, None]:
+        """All that was recorded, in order."""
+        for split in find_splits(self.path):
+            for _, payload in rows_of(split):
+                yield payload
+
     def time_of(self, payload: Payload) -> float | None:
         """Seconds since 1970 by the field that tells them, where it does."""
         try:
@@ -63,12 +69,9 @@ class Replay(Feed):
         self._latest: float | None = mark["latest"] if mark else None  # the event time to go on from
         self._began = clock()
         self._origin = self._latest  # the event time of that moment
-        self._rows = itertools.islice(self._all(), self._next, None)
+        self._all = of.rows()
+        self._rows = itertools.islice(self._all, self._next, None)
         self._held = next(self._rows, None)
-
-    def _all(self) -> Iterator[Payload]:
-        for split in find_splits(self._of.path):
-            yield from (payload for _, payload in rows_of(split))
 
     def poll(self, most: int) -> list[Message]:
         now, found = self._clock(), list[Message]()
@@ -94,7 +97,7 @@ class Replay(Feed):
         return self._held is None
 
     def close(self) -> None:
-        self._rows = iter(())
+        self._all.close()
 
 
 def input_of(uri: str) -> Recording:

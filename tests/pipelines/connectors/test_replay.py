@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import orjson
@@ -18,11 +19,9 @@ def _record(path: Path, times: list[object]) -> str:
 
 def test_rows_come_at_their_times_divided_by_the_speed(tmp_path: Path) -> None:
     times = [1_400_000_000 + second for second in (0, 10, 5, 20, 30)]
-    now = 50.0
-    feed = Replay(Recording(_record(tmp_path / "a.jsonl", [*times, None]), speed=10), None, lambda: now)
-    came = []
-    for now in (50.0, 50.9, 51.0, 51.9, 53.0):  # noqa: B007  the clock of the feed
-        came.append([message.position for message in feed.poll(100)])
+    moments = iter([50.0, 50.0, 50.9, 51.0, 51.9, 53.0])  # when it is opened, and polled
+    feed = Replay(Recording(_record(tmp_path / "a.jsonl", [*times, None]), speed=10), None, lambda: next(moments))
+    came = [[message.position for message in feed.poll(100)] for _ in range(5)]
     assert came == [[0], [], [1, 2], [], [3, 4, 5]]
     assert feed.ended()
 
@@ -30,12 +29,11 @@ def test_rows_come_at_their_times_divided_by_the_speed(tmp_path: Path) -> None:
 def test_it_goes_on_at_a_mark_without_a_gap(tmp_path: Path) -> None:
     for name, first in (("b", 50), ("a", 0)):
         _record(tmp_path / f"{name}.jsonl", [1_400_000_000 + first + n for n in range(50)])
-    now, seen = 0.0, []
-    feed = Replay(Recording(f"{tmp_path}/*.jsonl"), None, lambda: now)
+    clock, seen = itertools.count(0.0, 1.5), []
+    feed = Replay(Recording(f"{tmp_path}/*.jsonl"), None, lambda: next(clock))
     while not feed.ended():
-        now += 1.5
         seen += [orjson.loads(message.payload)["time"] for message in feed.poll(7)]  # type: ignore[arg-type]
-        feed = Replay(Recording(f"{tmp_path}/*.jsonl"), orjson.loads(orjson.dumps(feed.mark())), lambda: now - 1.5)
+        feed = Replay(Recording(f"{tmp_path}/*.jsonl"), orjson.loads(orjson.dumps(feed.mark())), lambda: next(clock))
     assert seen == [1_400_000_000 + n for n in range(100)]
 
 
