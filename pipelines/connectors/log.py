@@ -77,6 +77,12 @@ class Log:
         """The number of the first message that is still here."""
         return min(self._sizes)
 
+    def begin(self) -> int:
+        """The number behind all that was acknowledged, as far as that came to the disk."""
+        noted = self._directory / "acknowledged"
+        text = noted.read_text() if noted.exists() else ""
+        return min(max(int(text) if text.isdigit() else 0, self.first), self.end)
+
     def append(self, messages: Sequence[tuple[float, bytes]]) -> None:
         """Adds payloads and when they were received: all of them, or none where an error is raised."""
         rows = [
@@ -140,8 +146,11 @@ class Log:
                 yield message
 
     def forget(self, number: int) -> None:
-        """Removes files that hold nothing from a number on; the last file stays, and with it the count."""
+        """Notes what is acknowledged, and removes files that hold nothing else; the last stays, and with it the count."""
         with self._changing:
+            noted = self._directory / "acknowledged.tmp"
+            noted.write_text(str(number))
+            noted.replace(self._directory / "acknowledged")
             for start, following in itertools.pairwise(sorted(self._sizes)):
                 if following <= number:
                     self._path(start).unlink(missing_ok=True)

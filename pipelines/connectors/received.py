@@ -33,7 +33,7 @@ class Received(Feed):
         self._log = Log(directory) if directory else None
         if self._log is None:
             _LOGGER.warning("%s is read without log=DIR: what is in flight is lost in a crash", source)
-        self._next: int = mark["next"] if mark else (self._log.first if self._log else 0)
+        self._next: int = mark["next"] if mark else (self._log.begin() if self._log else 0)
         self._received = self._log.end if self._log else self._next  # the number that is received next
         self._waiting: deque[Message] = deque()  # without a log
         self._bytes = 0  # received here, and not polled

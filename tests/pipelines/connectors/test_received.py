@@ -92,7 +92,7 @@ def test_what_was_not_acknowledged_comes_again_out_of_the_log(server: socket.soc
         feed.acknowledge(mark)
         _payloads(feed, 500 - polled)
     feed.close()
-    feed = tcp.open(mark)
+    feed = tcp.open(None)  # it was noted where to go on
     assert _payloads(feed, 500 - polled) == [b"%d" % n for n in range(polled, 500)]
     with server.accept()[0] as connection:
         connection.sendall(b"more\n")
