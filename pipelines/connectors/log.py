@@ -146,7 +146,7 @@ class Log:
                 yield message
 
     def forget(self, number: int) -> None:
-        """Notes what is acknowledged, and removes files that hold nothing else; the last stays, and with it the count."""
+        """Notes what is acknowledged; removes files that hold nothing else but the last, which keeps the count."""
         with self._changing:
             noted = self._directory / "acknowledged.tmp"
             noted.write_text(str(number))
