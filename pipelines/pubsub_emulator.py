@@ -1,7 +1,9 @@
 """Runs a Pub/Sub on this machine, for trying things out: no account, no credentials, nothing kept.
 
+    python -m pipelines pubsub_emulator --port 8085
+
 Programs that use Google's client libraries find it by the line that is printed first; topics and subscriptions are
-created through those libraries. With --port 8085 it is where Google's own is. It listens to this machine alone, until
+created through those libraries. Port 8085 is where Google's own is. It listens to this machine alone, until
 Ctrl-C, and keeps everything in memory.
 """
 

@@ -1,7 +1,7 @@
 """Trains a language classifier on texts whose language is told, by counting: shards add up, and can be taken away.
 
-    python -m pipelines train_classifier --input sample:tweets.jsonl --output mine.safetensors
-    python -m pipelines train_classifier --input more.jsonl --output both.safetensors --add mine.counts.safetensors
+    python -m pipelines train_classifier --input sample:tweets.jsonl --output my.safetensors
+    python -m pipelines train_classifier --input sample:tweets.jsonl --output 2.safetensors --add my.counts.safetensors
 
 Counts of texts that are to be forgotten are taken away with --subtract.
 

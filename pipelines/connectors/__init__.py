@@ -36,6 +36,7 @@ __all__ = ["beside", "field_names", "has_end", "kept", "read", "read_batches", "
 # Systems that are read live, by the beginning of their addresses, and the modules that know them.
 _LIVE = {
     "generate": "generate",
+    "jetstream": "jetstream",
     "kafka": "kafka",
     "pubsub": "pubsub",
     "replay": "replay",
