@@ -1,0 +1,232 @@
+"""A pipeline reads a real Kafka live while its broker is killed and paused, and is killed itself: nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from pipelines.connectors.generate import Generated
+from rollups import Store
+
+if TYPE_CHECKING:
+    from tests.pipelines.conftest import RunLive
+
+pytestmark = [pytest.mark.kafka, pytest.mark.prism]
+
+_VERSION = "4.4.0"
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>streamsketch</groupId><artifactId>kafka</artifactId><version>1</version><dependencies><dependency>
+<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{_VERSION}</version>
+</dependency></dependencies></project>"""
+_PATIENCE = 90.0  # seconds, for what takes a few where nothing else is going on
+_EVENTS = 2000  # a second
+
+
+@pytest.fixture(scope="session")
+def kafka_jars(pytestconfig: pytest.Config) -> Path:
+    """Kafka's own program, fetched once by Maven."""
+    assert pytestconfig.cache is not None
+    place = pytestconfig.cache.mkdir("kafka") / _VERSION
+    if not (place / "complete").exists():
+        maven = shutil.which("mvn")
+        if not maven or not shutil.which("java"):
+            pytest.skip("Kafka is not there, and without Maven and Java it cannot be had")
+        place.mkdir(exist_ok=True)
+        (place / "pom.xml").write_text(_POM)
+        command = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={place}/lib"]
+        subprocess.run(command, cwd=place, check=True, timeout=600)
+        (place / "complete").touch()
+    return place / "lib"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Broker:
+    """One broker of Kafka on this machine, which keeps its data when it is killed."""
+
+    folder: Path
+    jars: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def configure(self) -> None:
+        controller = free_port()
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": f"{self.folder}/data",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "broker.session.timeout.ms": "2000",  # or a broker that was killed waits for its own ghost
+            "broker.heartbeat.interval.ms": "500",
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self.folder / "server.properties").write_text(lines)
+        formatting = self._java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c")
+        subprocess.run(formatting, check=True, timeout=60, capture_output=True)
+
+    def _java(self, program: str, *arguments: str) -> list[str]:
+        java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", program, *arguments]
+        return [*java, f"{self.folder}/server.properties"]
+
+    def start(self) -> None:
+        with (self.folder / "said.txt").open("ab") as said:
+            self.process = subprocess.Popen(self._java("kafka.Kafka"), stdout=said, stderr=said)
+        end = time.monotonic() + _PATIENCE
+        while True:
+            assert self.process.poll() is None, (self.folder / "said.txt").read_text()[-2000:]
+            assert time.monotonic() < end
+            try:
+                if AdminClient({"bootstrap.servers": self.address, "log_level": 0}).list_topics(timeout=1).brokers:
+                    return
+            except KafkaException:
+                time.sleep(0.2)
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path: Path, kafka_jars: Path) -> Iterator[Broker]:
+    folder = tmp_path / "kafka"
+    folder.mkdir()
+    one = Broker(folder, kafka_jars, free_port())
+    one.configure()
+    try:
+        one.start()
+        admin = AdminClient({"bootstrap.servers": one.address})  # while it lives, its answers come
+        admin.create_topics([NewTopic("events", 4, 1)])["events"].result(30)
+        yield one
+    finally:
+        one.kill()
+
+
+@dataclass
+class Load:
+    """Produces events at their times, in a thread, whatever becomes of the broker."""
+
+    broker: Broker
+    source: Generated
+
+    def __post_init__(self) -> None:
+        settings = {"bootstrap.servers": self.broker.address, "enable.idempotence": True, "log_level": 0}
+        self.producer = Producer(settings | {"delivery.timeout.ms": 120_000, "linger.ms": 20})
+        self.lost = 0
+        self.thread = threading.Thread(target=self._produce)
+        self.thread.start()
+
+    def _produce(self) -> None:
+        assert self.source.limit
+        for number in range(self.source.limit):
+            while time.time() < self.source.start + number / self.source.events:
+                self.producer.poll(0.01)
+            self.producer.produce("events", self.source.payload(number), str(number % 97), on_delivery=self._delivered)
+        self.lost += self.producer.flush(_PATIENCE)
+
+    def _delivered(self, problem: object, _: object) -> None:
+        self.lost += problem is not None
+
+    def wait(self) -> None:
+        self.thread.join(_PATIENCE)
+        assert not self.thread.is_alive()
+        assert not self.lost
+
+
+def expected(source: Generated) -> Counter[tuple[datetime, str]]:
+    assert source.limit
+    events = [source.event(number) for number in range(source.limit)]
+    return Counter((datetime.fromtimestamp(of["time"] // 4 * 4, UTC), of["lang"]) for of in events)
+
+
+def counts(store: Path) -> dict[tuple[datetime, str], int]:
+    if not store.exists():
+        return {}
+    with Store(str(store)) as opened:
+        rows = opened.query(by=["lang"], step=timedelta(seconds=4), open=True) if opened.bounds() else ()
+        return {(row.start, row.group["lang"]): row.values["count"] for row in rows}
+
+
+def flags_of(broker: Broker, tmp_path: Path) -> list[str]:
+    source = f"kafka://{broker.address}/events?group=test&bound=3s"
+    where = ["--input", source, "--store", f"{tmp_path}/live.db", "--state", f"{tmp_path}/state"]
+    return [*where, "--event-time", "time", "--by", "lang", "--window", "4s, lateness 60s, early every 1s"]
+
+
+def test_nothing_is_lost_or_doubled_when_the_broker_is_killed_and_paused(
+    tmp_path: Path, run_live: RunLive, broker: Broker
+) -> None:
+    source = Generated(start=float(int(time.time()) + 4), events=_EVENTS, limit=100_000)
+    load, chance = Load(broker, source), random.Random(3)
+    with run_live("rollup", *flags_of(broker, tmp_path)) as run:
+        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) > 5000, "it reads")
+        for _ in range(3):
+            broker.kill()
+            time.sleep(chance.uniform(0, 2))
+            broker.start()
+            time.sleep(chance.uniform(1, 3))
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        time.sleep(10)
+        broker.process.send_signal(signal.SIGCONT)
+        load.wait()
+        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) == source.limit, "it read all")
+        run.press_ctrl_c()
+        run.wait_for_the_end()
+        assert f"rollup: {source.limit:,} read = {source.limit:,} used" in run.said()
+    assert counts(tmp_path / "live.db") == expected(source)
+
+
+def test_nothing_is_lost_or_doubled_when_the_pipeline_is_killed(
+    tmp_path: Path, run_live: RunLive, broker: Broker
+) -> None:
+    source = Generated(start=float(int(time.time()) + 4), events=_EVENTS, limit=100_000)
+    load, chance = Load(broker, source), random.Random(4)
+    read = 0
+    for _ in range(4):
+        with run_live("rollup", *flags_of(broker, tmp_path)) as run:
+            run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) > read + 2000, "it reads what is new")  # noqa: B023
+            time.sleep(chance.uniform(0, 3))
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+        read = sum(counts(tmp_path / "live.db").values())
+    load.wait()
+    with run_live("rollup", *flags_of(broker, tmp_path)) as run:
+        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) == source.limit, "it read all")
+        run.press_ctrl_c()
+        run.wait_for_the_end()
+    assert counts(tmp_path / "live.db") == expected(source)
