@@ -41,7 +41,8 @@ def partitions_of(cluster: Cluster, topic: str, patience: float) -> list[int]:
     try:
         told = consumer.list_topics(topic, timeout=patience).topics[topic]
     except KafkaException as error:
-        raise unreachable(cluster, topic, [*problems, error.args[0]]) from error
+        consumer.poll(0)  # which tells the problems
+        raise unreachable(cluster, topic, [error.args[0], *problems]) from error
     finally:
         consumer.close()
     if told.error is not None:

@@ -17,7 +17,7 @@ from pipelines.connectors.kafka_feed import partitions_of, unreachable
 from pipelines.connectors.lines import Lines
 from transforms.schemas import WrittenFile
 
-_CHECK = 10.0  # seconds
+_CHECK = 8.0  # seconds
 _DELIVER = 120.0  # seconds, retries included
 
 

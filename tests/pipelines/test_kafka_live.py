@@ -21,6 +21,8 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from pipelines.connectors import kafka
+from pipelines.connectors.feeds import Unreachable
 from pipelines.connectors.generate import Generated
 from rollups import Store
 from tests.pipelines.kills import killed
@@ -41,6 +43,7 @@ _MESSAGES = 1_000_000
 _PARTITIONS = 4
 _KILLS = 5
 _PAUSE = 30.0  # seconds
+_KEYSTORE = "changeit"
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +76,7 @@ class Broker:
     folder: Path
     jars: Path
     port: int
+    guarded: int  # the port where names, passwords and TLS are asked for
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -81,13 +85,22 @@ class Broker:
 
     def configure(self) -> None:
         controller = free_port()
+        guarded = f"SASL_SSL://127.0.0.1:{self.guarded}"
+        self._make_key()
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"PLAINTEXT://{self.address},{guarded},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},{guarded}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_ana="open sesame";'
+            ),
+            "ssl.keystore.location": f"{self.folder}/key.p12",
+            "ssl.keystore.password": _KEYSTORE,
+            "ssl.keystore.type": "PKCS12",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": f"{self.folder}/data",
             "offsets.topic.replication.factor": "1",
@@ -102,6 +115,14 @@ class Broker:
         (self.folder / "server.properties").write_text(lines)
         formatting = self._java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c")
         subprocess.run(formatting, check=True, timeout=60, capture_output=True)
+
+    def _make_key(self) -> None:
+        """A key of the broker's own, and the certificate that clients trust."""
+        store = ["-alias", "broker", "-keystore", "key.p12", "-storetype", "PKCS12", "-storepass", _KEYSTORE]
+        named = ["-keyalg", "RSA", "-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1", "-validity", "2"]
+        for arguments in (["-genkeypair", *named], ["-exportcert", "-rfc", "-file", "ca.pem"]):
+            command = ["keytool", *arguments, *store]
+            subprocess.run(command, cwd=self.folder, check=True, timeout=60, capture_output=True)
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", program, *arguments]
@@ -136,7 +157,7 @@ class Broker:
 def broker(tmp_path: Path, kafka_jars: Path) -> Iterator[Broker]:
     folder = tmp_path / "kafka"
     folder.mkdir()
-    one = Broker(folder, kafka_jars, free_port())
+    one = Broker(folder, kafka_jars, free_port(), free_port())
     one.configure()
     try:
         one.start()
@@ -270,3 +291,29 @@ def test_nothing_is_lost_or_doubled_when_the_pipeline_is_killed(
     *_, last = (line["mark"]["feed"]["offsets"] for line in lines if "mark" in line)
     for partition, offset in committed(broker).items():
         assert 0 < offset <= last[str(partition)] <= ends(broker)[partition]
+
+
+def test_a_wrong_topic_and_wrong_credentials_are_told_in_a_sentence(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Unreachable, match=r"there is no topic 'evnets' at .*: create it, or see how it is written"):
+        kafka.input_of(f"kafka://{broker.address}/evnets").check()
+    monkeypatch.setenv("KAFKA_PASSWORD", "open sesame")
+    guarded = (
+        f"kafka://127.0.0.1:{broker.guarded}/events?username=ana&password=env:KAFKA_PASSWORD&ca={broker.folder}/ca.pem"
+    )
+    producer = Producer({"bootstrap.servers": broker.address})
+    producer.produce("events", b"a secret")
+    assert producer.flush(30) == 0
+    feed = kafka.input_of(guarded).open(None)
+    end = time.monotonic() + _PATIENCE
+    while not (found := feed.poll(1)):
+        assert time.monotonic() < end
+    feed.close()
+    assert found[0].payload == b"a secret"
+    for name, value in (("username=ana", "username=bea"), ("env:KAFKA_PASSWORD", f"file:{tmp_path}/other")):
+        (tmp_path / "other").write_text("open barley")
+        with pytest.raises(Unreachable, match=r"refuses the credentials: .*: see username, password and ca"):
+            kafka.input_of(guarded.replace(name, value)).check()
+    with pytest.raises(Unreachable, match=r"refuses the credentials: .*: see username, password and ca"):
+        kafka.input_of(guarded.partition("&ca=")[0]).check()  # nobody vouches for the broker's certificate
