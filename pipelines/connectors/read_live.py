@@ -18,7 +18,7 @@ from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSou
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipelines.connectors import draining, run_state
+from pipelines.connectors import back_pressure, draining, run_state
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
 from pipelines.connectors.live_decoding import Decoding
@@ -27,6 +27,8 @@ from transforms.schemas import Reject
 from transforms.windows import parse_duration
 
 _BLOCK = 1000  # messages at most
+_TOGETHER = 10_000  # messages in a bundle at most, for a while after a sink was behind
+_STRAINED = 10.0  # seconds of that while
 _POLL = 0.1  # seconds until a system that had nothing is asked again
 _VERSION = 1
 
@@ -248,6 +250,8 @@ class LiveReader(UnboundedReader):
         self._block = Block(self._told, [], [], 0, 0)
         self._allowance = _Allowance(source.pace.rate, self._now)
         self._duplicates = 0  # since the last block
+        self._strained = float("-inf")  # when a sink was behind
+        self._together = 0  # messages since a bundle began
         self._ended = False
         self._finishing = False
 
@@ -263,7 +267,7 @@ class LiveReader(UnboundedReader):
         if draining.is_asked() and not self._finishing:
             self._finishing = True
             self._ended = not self._feed.finish()
-        if self._ended:
+        if self._ended or (self._must_wait() and not self._finishing):
             return False
         before = self._mark() if self._state and self._state.is_due() else None
         messages = self._feed.poll(most) if most else []
@@ -278,6 +282,7 @@ class LiveReader(UnboundedReader):
             return False
         self._allowance.spend(len(messages))
         self._read += len(messages)
+        self._together += len(messages)
         self._block = self._decoded(messages)
         if self._state:
             latest = max((max(times) for _, times, _ in self._block.parts if times), default=self._block.at)
@@ -285,6 +290,17 @@ class LiveReader(UnboundedReader):
             self._clock.leaps.clear()
             self._state.reached = self._told
         return True
+
+    def _must_wait(self) -> bool:
+        """Whether sinks are to catch up first: then a bundle ends, and reading goes on in a moment."""
+        if back_pressure.is_behind(self._told):
+            self._strained, self._together = self._now(), 0
+            return True
+        # After that, a sink gets word of a little before more is read.
+        wait = self._together >= _TOGETHER and self._now() < self._strained + _STRAINED
+        if wait:
+            self._together = 0
+        return wait
 
     def _mark(self) -> dict[str, Any]:
         return {"feed": self._feed.mark(), "clock": self._clock.state(), "read": self._read}
