@@ -1,0 +1,93 @@
+"""How right languages are told by what was learnt from tweets that nobody labelled, after so many of them.
+
+    python -m benchmarks.language_without_labels train.jsonl.gz udhr.jsonl.gz dev.jsonl.gz
+
+Reads `{text, lang, source, subset}` a line. The seed is the Universal Declaration of Human Rights and sentences of
+news, whose language is that of where they were printed. Three languages have no seed in their script there, or one that
+a neighbour absorbs: theirs are the tweets of the first file. From all other tweets of the stream in that file, in an
+order drawn once, the text alone is read. E1, E2 and E3 are those of `benchmarks.detect_language`; core are the twenty
+most frequent languages. The settings of StreamingEM were chosen on a held-out part of the first file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.detect_language import Row, evaluations, read_rows
+from models.language.counts import LanguageCounts
+from models.language.streaming_em import StreamingEM
+
+BATCH = 500
+MARKS = (0, 2500, 5000, 10_000, 15_000, 20_000, 25_000, 30_000)
+CORE = frozenset("en ja es id pt ar fr de ru th tr it ko zh nl pl sv hi fa el".split())
+SEEDLESS = frozenset({"ckb", "ne", "sd"})
+STREAM, NEWS = "tw14", "lingua-news"
+
+
+def seed_of(train: list[Row], declaration: list[Row], wanted: set[str]) -> LanguageCounts:
+    """The counts to begin with."""
+    rows = [row for row in declaration if row["lang"] not in SEEDLESS]
+    rows += [row for row in train if row["source"] == (STREAM if row["lang"] in SEEDLESS else NEWS)]
+    rows = [row for row in rows if row["lang"] in wanted]
+    counts = LanguageCounts()
+    counts.add_many([row["text"] for row in rows], [row["lang"] for row in rows])
+    return counts
+
+
+def shares(em: StreamingEM, sets: dict[str, list[Row]]) -> dict[str, float]:
+    """The share of texts whose language is told right, for each set, and for the core of it."""
+    classifier, found = em.classifier(), {}
+    for name, rows in sets.items():
+        labels = classifier.predict([row["text"] for row in rows]).labels
+        right = np.array([label == row["lang"] for label, row in zip(labels, rows, strict=True)])
+        core = np.array([row["lang"] in CORE for row in rows])
+        found |= {name: float(right.mean()), f"{name} core": float(right[core].mean())}
+    return found
+
+
+def drawn(train: list[Row], order: int) -> list[str]:
+    """The texts of the stream, in one of the orders there are."""
+    texts = [row["text"] for row in train if row["source"] == STREAM]
+    places: NDArray[np.int64] = np.random.default_rng(order).permutation(len(texts))
+    return [texts[place] for place in places.tolist()]
+
+
+def learn(em: StreamingEM, texts: list[str], sets: dict[str, list[Row]]) -> None:
+    """Prints a line after each mark."""
+    names = [f"{name}{core}" for name in sets for core in ("", " core")]
+    print(f"{'tweets':>8} {' '.join(f'{name:>8}' for name in names)} {'learnt':>8} {'CPU s':>7}")
+    spent, seen, marks = 0.0, 0, [min(mark, len(texts)) for mark in MARKS]
+    while True:
+        if seen >= marks[0]:
+            found, known = shares(em, sets), sum(em.learnt.texts.values())
+            print(f"{seen:8,} {' '.join(f'{found[name]:8.4f}' for name in names)} {known:8,} {spent:7.1f}", flush=True)
+            marks = [mark for mark in marks if mark > seen]
+        if not marks:
+            return
+        start = time.process_time()
+        em.learn(texts[seen : seen + BATCH])
+        spent, seen = spent + time.process_time() - start, min(seen + BATCH, len(texts))
+
+
+def main() -> None:
+    """Learns and measures what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("train", "declaration", "dev"):
+        parser.add_argument(name, type=Path, help="texts: JSONL, or the same with gzip")
+    parser.add_argument("--order", type=int, default=0, help="which order of the tweets; default: %(default)s")
+    chosen = parser.parse_args()
+    train, declaration = read_rows(chosen.train), read_rows(chosen.declaration)
+    sets = evaluations(read_rows(chosen.dev))
+    wanted = {row["lang"] for rows in sets.values() for row in rows}
+    em = StreamingEM(seed_of(train, declaration, wanted))
+    print(", ".join(f"{name}: {len(rows):,} texts" for name, rows in sets.items()))
+    learn(em, drawn(train, chosen.order), sets)
+
+
+if __name__ == "__main__":
+    main()
