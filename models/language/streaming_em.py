@@ -18,7 +18,7 @@ from models.language.counts import LanguageCounts
 
 _ALPHA = 0.01  # added to each count, so that an n-gram that never came has a logarithm
 _SHARED = 0.03  # of the mean of all languages is added to each: names, laughter and loanwords tell none
-_PRIOR = 0.2  # how much the frequency of a language counts, beside scores that are divided by the root of a length
+_PRIOR = 0.25  # how much the frequency of a language counts, beside scores that are divided by the root of a length
 _SCALE = 0.6  # by how much scores tell confidence, as in LanguageClassifier.of_counts
 
 
