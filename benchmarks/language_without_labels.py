@@ -6,8 +6,8 @@ Reads `{text, lang, source, subset}` a line. The seed is the Universal Declarati
 news, whose language is that of where they were printed; Central Kurdish has a declaration in Latin letters, which is
 left out. Of the tweets of the first file (source tw14), in an order drawn once, the text alone is read, so that nothing
 is known of Odia, Sindhi and Central Kurdish, and little of Nepali: `--labelled ckb ne sd` lends some their labelled
-tweets as seeds. E1, E2 and E3 are those of `benchmarks.detect_language`; core are the twenty most frequent languages. The
-settings of StreamingEM were chosen on a part of the first file that was held out for it.
+tweets as seeds. E1, E2 and E3 are those of `benchmarks.detect_language`; core are the twenty most frequent languages.
+The settings of StreamingEM were chosen on a part of the first file that was held out for it.
 """
 
 from __future__ import annotations

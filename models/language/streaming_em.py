@@ -29,7 +29,8 @@ class StreamingEM:
     Each call of `learn` is a batch: its texts are labelled by what was known before it, so their order does not matter,
     and the same batches give the same bytes. A text that is `und`, or less sure than `min_confidence`, teaches nothing.
     `weight` is how often an n-gram of a learnt text counts beside one of the seed, which may be of another kind. What
-    was learnt is kept apart in `learnt`: it can be stored, and `learnt.merge` adds what another worker learnt.
+    was learnt is kept apart in `learnt`: it can be stored, and `learnt.merge` adds what another worker learnt. A
+    language whose seed is a hundred times smaller than the others' looks like a mean of all, and takes what is theirs.
 
     >>> seed = LanguageCounts()
     >>> seed.add_many(["wo ist der Bahnhof", "where is the station"], ["de", "en"])

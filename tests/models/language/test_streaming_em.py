@@ -148,6 +148,14 @@ def test_before_anything_is_learnt_no_language_is_likelier() -> None:
     assert len(set(begun().classifier().biases)) == 1
 
 
+def test_a_language_that_came_more_often_is_likelier_afterwards() -> None:
+    em = of_two(min_confidence=0.5)
+    em.learn(["wo ist der Bahnhof"] * 9 + ["where is the station"] * 4)
+    assert em.learnt.texts == {"de": 9, "en": 4}
+    german, english = em.classifier().biases
+    assert german - english == pytest.approx(0.25 * np.log(10 / 5))
+
+
 def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="min_confidence must be between 0 and 1"):
         of_two(min_confidence=1.1)
