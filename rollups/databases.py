@@ -19,6 +19,7 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 _SECOND = 1_000_000  # microseconds
 _NAMED = 500  # values that one statement names
 _PATIENCE = 30.0  # seconds that a writer waits for others
+_CONNECT = 8  # seconds that a server may take to answer
 
 
 class Database(ABC):
@@ -39,8 +40,8 @@ class Database(ABC):
         """The same statement for each of several rows of values."""
 
     @abstractmethod
-    def writing(self) -> Any:
-        """A context: one transaction, all of it or nothing, while nobody else writes."""
+    def writing(self, what: str = "rollups") -> Any:
+        """A context: one transaction, all of it or nothing, while nobody else writes the same thing."""
 
     @abstractmethod
     def reading(self) -> Any:
@@ -55,8 +56,12 @@ class Database(ABC):
         """Gives back the room of what was deleted."""
 
     @abstractmethod
-    def has_tables(self) -> bool:
-        """Whether there is a table in it that is ours."""
+    def columns(self, table: str) -> dict[str, str]:
+        """The columns of a table and their types, as the database calls them; none where there is no such table."""
+
+    @abstractmethod
+    def key(self, table: str) -> list[str]:
+        """The columns of the primary key of a table."""
 
     @abstractmethod
     def close(self) -> None:
@@ -116,15 +121,16 @@ class _SQLite(Database):
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # of no kind: no database, or one that is damaged
                 raise DamagedError(
-                    f"{self._path} must be a whole store, and {error}: restore it from a copy, or move it away and "
-                    "write it again with rollup"
+                    f"{self._path} must be a whole store, and {error}: restore it from a copy, or move it away "
+                    "and write it again"
                 ) from error
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreError(f"{self._path} cannot be used as a store: {error}") from error
             raise
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, what: str = "rollups") -> Iterator[None]:
+        del what  # a file has one writer
         with self._turn:
             self.execute("BEGIN IMMEDIATE")
             try:
@@ -159,8 +165,13 @@ class _SQLite(Database):
         self.execute("VACUUM")
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def has_tables(self) -> bool:
-        return bool(self.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'passport'"))
+    def columns(self, table: str) -> dict[str, str]:
+        return dict(self.execute("SELECT name, type FROM pragma_table_info(?)", (table,)))
+
+    def key(self, table: str) -> list[str]:
+        return [
+            name for (name,) in self.execute("SELECT name FROM pragma_table_info(?) WHERE pk ORDER BY pk", (table,))
+        ]
 
     def close(self) -> None:
         self._connection.close()
@@ -177,7 +188,7 @@ class _Postgres(Database):
         super().__init__()
         self._lost = psycopg.OperationalError
         with self._told():
-            self._connection = psycopg.connect(uri, autocommit=True)
+            self._connection = psycopg.connect(uri, autocommit=True, connect_timeout=_CONNECT)
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         with self._told():
@@ -200,9 +211,9 @@ class _Postgres(Database):
             ) from error
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        with self._turn, self._connection.transaction():
-            self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('streamsketch rollups'))")
+    def writing(self, what: str = "rollups") -> Iterator[None]:
+        with self._turn, self._told(), self._connection.transaction():
+            self._connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"streamsketch {what}",))
             yield
 
     @contextmanager
@@ -218,8 +229,21 @@ class _Postgres(Database):
         for table in ("leaves", "nodes"):
             self.execute(f"VACUUM {table}")
 
-    def has_tables(self) -> bool:
-        return self.execute("SELECT to_regclass('passport') IS NOT NULL")[0][0]  # type: ignore[no-any-return]
+    def columns(self, table: str) -> dict[str, str]:
+        rows = self.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+            "WHERE attrelid = to_regclass(quote_ident(?)) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+            (table,),
+        )
+        return dict(rows)
+
+    def key(self, table: str) -> list[str]:
+        rows = self.execute(
+            "SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey) "
+            "WHERE indrelid = to_regclass(quote_ident(?)) AND indisprimary ORDER BY array_position(indkey, attnum)",
+            (table,),
+        )
+        return [name for (name,) in rows]
 
     def close(self) -> None:
         self._connection.close()

@@ -121,7 +121,7 @@ def read_passport(database: Database) -> dict[str, Any]:
 
     That is one transaction: all of it or nothing. Raises StoreError where there is no store, or one of a newer version.
     """
-    if not database.has_tables():
+    if not database.columns("passport"):
         raise StoreError("there must be the tables of a store, and there are none: write one with rollup first")
     passport = _passport(database)
     if passport["version"] < VERSION:

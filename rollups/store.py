@@ -86,7 +86,7 @@ class Store:
                 f"a key column must not be named {reserved.pop()}, which is a name of the store's own: rename it"
             )
         with closing(connect(uri, create=True)) as database, database.writing():
-            if not database.has_tables():
+            if not database.columns("passport"):
                 create_tables(database, window, by)
                 write_passport(database, {"version": VERSION, "window": window, "by": dict(by), "top": 0})
                 database.execute_many(

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -117,6 +118,18 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(running, signal.SIGINT)  # PostgreSQL's fast shutdown
             process.wait(30)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database in which there is nothing yet: a file, or one of a real PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'rollups.db'}"
+    server: str = request.getfixturevalue("postgres")
+    name = f"store_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.replace("/postgres", f"/{name}")
 
 
 def _as_server(*command: object) -> list[str]:

@@ -2,17 +2,19 @@
 
     a file, a glob, a directory    JSONL or text (also gzipped), Avro, Parquet, by the ending of the name
     sample:tweets.jsonl            a file that comes with the package
-    watch:logs/                    files as they appear in a directory (to read, on runners that stream)
     -                              standard input, or standard output
     stderr:                        standard error (to write)
+    watch:logs/                    files as they appear in a directory (to read, on runners that stream)
+    kafka: pubsub: socket: stdin: jetstream: replay: generate:    systems that are read live
+    kafka: pubsub: sqlite: postgresql:                            systems that are written to
 
-Each system has a file of its own here; a new one adds a line to `read` or `write`.
+Each system has a file of its own here, which says how its addresses are written; a new one adds a line to the tables.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from types import ModuleType
 from typing import Any
@@ -46,10 +48,13 @@ _LIVE = {
     "watch": "watch_files",
 }
 
+# Systems that are written to.
+_SINKS = {"kafka": "kafka", "postgresql": "sql", "pubsub": "pubsub", "sqlite": "sql"}
 
-def _live(uri: str) -> ModuleType | None:
-    """The module of a live system: it has `input_of`, and `write_to` where it can be written to."""
-    name = _LIVE.get(urlsplit(uri).scheme)
+
+def _system(uri: str, systems: Mapping[str, str]) -> ModuleType | None:
+    """The module of a system: it has `input_of` where it is read, and `write_to` where it is written to."""
+    name = systems.get(urlsplit(uri).scheme)
     return importlib.import_module(f"pipelines.connectors.{name}") if name else None
 
 
@@ -76,7 +81,7 @@ def read(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
-    if system := _live(uri):
+    if system := _system(uri, _LIVE):
         uri, pace = pace_of(uri)
         return ReadLive(_kept(system.input_of(uri)), AsRecords.by(decode), pace, limit, stamped=stamped)
     if uri == "-":
@@ -89,7 +94,7 @@ def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) ->
 
     With `stamped`, `.records` are pairs of what the watermark was before each row and a batch; of live input only.
     """
-    if system := _live(uri):
+    if system := _system(uri, _LIVE):
         uri, pace = pace_of(uri)
         return ReadLive(_kept(system.input_of(uri)), AsBatches(tuple(fields)), pace, stamped=stamped)
     return ReadBatches(_file_uri(uri), fields)
@@ -129,11 +134,11 @@ def _sink(uri: str, suffix: str, shards: int) -> beam.PTransform:
         return standard_streams.WriteStream("stdout")
     if uri == "stderr:":
         return standard_streams.WriteStream("stderr")
-    if system := _live(uri):
-        if not hasattr(system, "write_to"):
-            raise ValueError(f"nothing can be written to {uri!r}: it is a source only")
+    if system := _system(uri, _SINKS):
         sink: beam.PTransform = system.write_to(uri)
         return sink
+    if urlsplit(uri).scheme in _LIVE:
+        raise ValueError(f"nothing can be written to {uri!r}: it is a source only")
     _require_file_system(uri)
     if uri.endswith("/") or suffix_of(uri) is None:
         return WriteParts(uri, suffix, shards)
@@ -160,10 +165,15 @@ def _require_file_system(uri: str) -> None:
 def beside(uri: str, name: str) -> str:
     """The address for what accompanies an output, such as its rejects.
 
+    Beside a system there is only the console; beside SQLite there is a place.
+
     >>> beside("out/ja.jsonl", "rejects.jsonl"), beside("out/tweets/", "rejects.jsonl"), beside("-", "rejects.jsonl")
     ('out/ja.rejects.jsonl', 'out/tweets.rejects', 'stderr:')
+    >>> beside("sqlite:out/ja.db?table=tweets", "rejects.jsonl"), beside("kafka://host/ja", "rejects.jsonl")
+    ('out/ja.db.rejects', 'stderr:')
     """
-    if uri == "-":
+    uri = uri.partition("?")[0].removeprefix("sqlite:")
+    if uri == "-" or urlsplit(uri).scheme in _SINKS:
         return "stderr:"
     suffix = suffix_of(uri)
     if uri.endswith("/") or suffix is None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -16,6 +14,7 @@ from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.kafka import Cluster
 from pipelines.connectors.kafka_feed import partitions_of, unreachable
 from pipelines.connectors.lines import Lines
+from pipelines.connectors.written import Written
 from transforms.schemas import WrittenFile
 
 _CHECK = 8.0  # seconds
@@ -47,7 +46,7 @@ class _Produce(beam.DoFn):
         self._producer: Any = None
 
     def start_bundle(self) -> None:
-        self._written: Counter[Any] = Counter()
+        self._written = Written(f"kafka://{self._cluster.servers}/{self._topic}")
         self._problems: list[KafkaError] = []
         if self._producer is None:
             settings = {"enable.idempotence": True, "linger.ms": 5, "delivery.timeout.ms": int(_DELIVER * 1000)}
@@ -62,7 +61,7 @@ class _Produce(beam.DoFn):
             except BufferError:  # as much waits as may wait
                 self._producer.poll(0.1)
         self._producer.poll(0)
-        self._written[window] += 1
+        self._written.add(window)
 
     def _key_of(self, record: Any, value: bytes) -> bytes:
         if self._key is None:
@@ -75,9 +74,8 @@ class _Produce(beam.DoFn):
             self._problems.append(problem)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        latest = max((window.max_timestamp().micros for window in self._written), default=0)
         try:
-            with writing(latest):
+            with writing(self._written.until):
                 left = self._producer.flush(_DELIVER)
         except KafkaException as error:
             self._problems.append(error.args[0])
@@ -86,6 +84,4 @@ class _Produce(beam.DoFn):
             self._producer = None  # after a failure the order within a partition is not certain any more
             problems = self._problems or [KafkaError(KafkaError._TIMED_OUT)]  # noqa: SLF001
             raise unreachable(self._cluster, self._topic, problems)
-        for window, records in self._written.items():
-            at = GlobalWindow().start if isinstance(window, GlobalWindow) else window.max_timestamp()
-            yield WindowedValue(WrittenFile(f"kafka://{self._cluster.servers}/{self._topic}", records), at, [window])
+        yield from self._written.told()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
@@ -17,6 +15,7 @@ from google.cloud import pubsub_v1
 from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.lines import Lines
 from pipelines.connectors.pubsub_feed import FAILS, unreachable
+from pipelines.connectors.written import Written
 from transforms.schemas import WrittenFile
 
 _CHECK = 10.0  # seconds
@@ -61,10 +60,10 @@ class _Publish(beam.DoFn):
         self._lines = Lines()
         self._client: Any = None
         self._futures: list[Future[str]] = []
-        self._written: Counter[Any] = Counter()
+        self._written = Written(f"pubsub://{topic}")
 
     def start_bundle(self) -> None:
-        self._futures, self._written = [], Counter()
+        self._futures, self._written = [], Written(f"pubsub://{self._topic}")
         if self._client is None:
             options = pubsub_v1.types.PublisherOptions(enable_message_ordering=self._key is not None)
             self._client = pubsub_v1.PublisherClient(publisher_options=options)
@@ -73,7 +72,7 @@ class _Publish(beam.DoFn):
         data = self._lines.encode(record)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         self._futures.append(self._client.publish(self._topic, data, ordering_key=self._key_of(record), id=digest))
-        self._written[window] += 1
+        self._written.add(window)
 
     def _key_of(self, record: Any) -> str:
         if self._key is None:
@@ -82,9 +81,8 @@ class _Publish(beam.DoFn):
         return "" if value is None else str(value)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        latest = max((window.max_timestamp().micros for window in self._written), default=0)
         try:
-            with writing(latest):
+            with writing(self._written.until):
                 for future in self._futures:
                     future.result(timeout=_PUBLISH)
         except BaseException as error:
@@ -93,9 +91,7 @@ class _Publish(beam.DoFn):
             if isinstance(error, FAILS):
                 raise unreachable(self._topic, error) from error
             raise
-        for window, records in self._written.items():
-            at = GlobalWindow().start if isinstance(window, GlobalWindow) else window.max_timestamp()
-            yield WindowedValue(WrittenFile(f"pubsub://{self._topic}", records), at, [window])
+        yield from self._written.told()
 
     def teardown(self) -> None:
         if self._client is not None:
