@@ -28,6 +28,7 @@ PIPELINES = (
     "evaluate_language",
     "train_classifier",
     "classify_tweets",
+    "replay_rejects",
     "collect_tweets",
     "examine_tweets",
     "train_language",

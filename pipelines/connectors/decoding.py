@@ -22,7 +22,7 @@ from transforms.progress import advance
 from transforms.schemas import Reject, event_time_field, micros
 from transforms.tables import Field, batch_of, parse_row, values_of
 
-_RAW_KEPT = 64 * 2**10  # bytes of an endless line that its reject holds; the position tells where the rest is
+RAW_KEPT = 64 * 2**10  # bytes of an endless line that its reject holds; the position tells where the rest is
 _PAYLOADS_A_REPORT = 1000
 
 RowsOf = Callable[[Any], Iterable[tuple[int, Payload]]]
@@ -101,8 +101,8 @@ class DecodeRows(beam.DoFn):
 def outcome_of(decode: Callable[[Payload], Any], payload: Payload, source: str, position: int) -> Any:
     """What a decoder makes of a payload: a record, or a Reject that says what was wrong, whatever it raised."""
     if len(payload) > MAX_LINE and isinstance(payload, bytes):
-        problem = f"a line must be at most {MAX_LINE:,} bytes long; the first {_RAW_KEPT:,} are kept here"
-        return Reject(payload[:_RAW_KEPT], "Read", problem, source, position)
+        problem = f"a line must be at most {MAX_LINE:,} bytes long; the first {RAW_KEPT:,} are kept here"
+        return Reject(payload[:RAW_KEPT], "Read", problem, source, position)
     try:
         return decode(payload)
     except Exception as error:  # noqa: BLE001  a decoder may be the user's own; no record may stop the stream
@@ -123,7 +123,7 @@ def decode_row(decode: Callable[[Payload], Any], row: Row) -> Any:
     """What a decoder makes of a row: a record or a Reject."""
     if row.problem:
         raw = row.payload if isinstance(row.payload, bytes) else to_json(_printable(row.payload))
-        return Reject(raw[:_RAW_KEPT], "Read", row.problem, row.source, row.position)
+        return Reject(raw[:RAW_KEPT], "Read", row.problem, row.source, row.position)
     return outcome_of(decode, row.payload, row.source, row.position)
 
 
