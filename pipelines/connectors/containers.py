@@ -9,6 +9,8 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.connectors.avro_blocks import read_rows
+from pipelines.connectors.bounds import open_parquet
 from transforms.schemas import RecordCoder, arrow_schema, avro_schema, is_record_type, to_row
 
 _ROWS_A_BLOCK = 1000
@@ -45,7 +47,7 @@ class Avro(_Typed):
 
     def read(self, stream: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
         del start, end
-        for position, row in enumerate(fastavro.reader(stream)):
+        for position, row in enumerate(read_rows(stream)):
             if not isinstance(row, dict):
                 raise ValueError(f"expected an Avro file of records, got one of {type(row).__name__}")
             yield position, row
@@ -61,7 +63,7 @@ class Parquet(_Typed):
     def read(self, stream: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int, Mapping[str, Any]]]:
         del start, end
         position = 0
-        for batch in pq.ParquetFile(stream).iter_batches(batch_size=_ROWS_A_BLOCK):
+        for batch in open_parquet(stream).iter_batches(batch_size=_ROWS_A_BLOCK):
             for row in batch.to_pylist():
                 yield position, row
                 position += 1

@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipelines.connectors import read_files
+from pipelines.connectors.avro_blocks import read_schema
 from pipelines.connectors.decoding import Split
 from pipelines.connectors.formats import suffix_of
 from transforms.parsing import Payload
@@ -74,7 +74,7 @@ def _schema_of(source: str) -> Any:
         with FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             if suffix == ".parquet":
                 return pq.read_schema(stream)
-            return fastavro.reader(stream).writer_schema
+            return read_schema(stream)
     except Exception:  # noqa: BLE001  whatever a damaged file makes a library raise
         return None
 

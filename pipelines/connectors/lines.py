@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from pipelines.connectors.bounds import Gunzipped
 from transforms.formatting import to_line
 
 MAX_LINE = 2**20  # bytes; nobody's record is longer, and a line without an end must not fill the memory
+
+_BUFFER = 2**16
+_BLANK = 1_000_000  # lines in a row: more of them are a bomb, or no lines
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,12 @@ class Lines:
     def read(self, stream: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
         """The lines that begin in [start, end), without their ends; what is longer than MAX_LINE comes cut.
 
-        Raises EOFError or OSError where a gzip stream ends early or is damaged, after all whole lines before that.
+        Raises EOFError, OSError or ValueError where a gzip stream ends early, is damaged or is a bomb, and ValueError
+        where nothing but blank lines comes, after all whole lines before that.
         """
         if self.gzipped:
-            stream = cast("BinaryIO", gzip.GzipFile(fileobj=stream))
-        position = start
+            stream = cast("BinaryIO", io.BufferedReader(Gunzipped(stream), _BUFFER))
+        position, blank = start, 0
         if start:  # a line that begins before the range belongs to the range before: skip to the next one
             stream.seek(start - 1)
             position += _skip_line(stream) - 1
@@ -41,8 +47,11 @@ class Lines:
             if length > MAX_LINE and not line.endswith(b"\n"):
                 length += _skip_line(stream)
             payload = line.rstrip(b"\r\n")
-            if payload.strip():
+            blank = blank + 1 if not payload.strip() else 0
+            if not blank:
                 yield position, payload
+            if blank > _BLANK:
+                raise ValueError(f"there must be at most {_BLANK:,} blank lines in a row, got more")
             position += length
 
     def encode(self, element: Any) -> bytes:

@@ -7,12 +7,12 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 
 from pipelines.connectors import read_files
+from pipelines.connectors.bounds import open_parquet
 from pipelines.connectors.decoding import Row, Split, decode_batch, describe
 from pipelines.connectors.fields import require_fields
 from pipelines.connectors.formats import suffix_of
@@ -88,7 +88,7 @@ class _ReadBatches(beam.DoFn):
         position = read = 0
         try:
             with FileSystems.open(split.source, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-                file = pq.ParquetFile(stream)
+                file = open_parquet(stream)
                 needed = {name for field in self._fields for name in (field.path, field.path.split(".")[0])}
                 columns = [name for name in file.schema_arrow.names if name in needed]
                 for batch in file.iter_batches(_ROWS, columns=columns):
