@@ -28,7 +28,7 @@ _SYNC = 16
 
 
 def read_rows(stream: BinaryIO) -> Iterator[Any]:
-    """The rows of a container, in order; raises ValueError, EOFError or what fastavro raises where it is damaged."""
+    """The rows of a container, in order; raises ValueError or what fastavro raises where it is damaged."""
     header, sync = _header(stream)
     # Where a value may hold one of its own type, the compiled decoder follows it beyond the end of its stack.
     decoder = _read_py.reader if _recurs(_schema(header), frozenset()) else fastavro.reader
@@ -36,7 +36,7 @@ def read_rows(stream: BinaryIO) -> Iterator[Any]:
 
 
 def read_schema(stream: BinaryIO) -> Any:
-    """The schema of a container, as fastavro parses it; raises ValueError or EOFError where it has none."""
+    """The schema of a container, as fastavro parses it; raises ValueError where it has none."""
     return _schema(_header(stream)[0])
 
 
@@ -115,8 +115,8 @@ def _read(stream: BinaryIO, size: int, what: str) -> bytes:
     if not 0 <= size <= _BLOCK:
         raise ValueError(f"{what} must be of 0 to {_BLOCK:,} bytes, and says {size:,}")
     data = stream.read(size)
-    if len(data) < size:
-        raise EOFError(f"the file ended within {what}")
+    if len(data) < size:  # not an EOFError, which fastavro takes for the end of the file
+        raise ValueError(f"the file ended within {what}")
     return data
 
 
@@ -127,7 +127,7 @@ def _long(stream: BinaryIO, first: bytes = b"") -> int:
         byte = first or stream.read(1)
         first = b""
         if not byte:
-            raise EOFError("the file ended within a number")
+            raise ValueError("the file ended within a number")
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return (value >> 1) ^ -(value & 1)
