@@ -23,11 +23,14 @@ from urllib.parse import urlsplit
 import apache_beam as beam
 
 from pipelines.connectors import read_files, run_state, standard_streams
+from pipelines.connectors.addresses import parse_address, yes_or_no
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.feeds import LiveInput
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
 from pipelines.connectors.live_decoding import AsBatches, AsRecords
+from pipelines.connectors.manifests import WriteListedParts
+from pipelines.connectors.parts import Parts
 from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.read_live import ReadLive, pace_of
 from pipelines.connectors.write_files import WriteFile, WriteParts
@@ -140,9 +143,12 @@ def _sink(uri: str, suffix: str, shards: int) -> beam.PTransform:
     if urlsplit(uri).scheme in _LIVE:
         raise ValueError(f"nothing can be written to {uri!r}: it is a source only")
     _require_file_system(uri)
-    if uri.endswith("/") or suffix_of(uri) is None:
-        return WriteParts(uri, suffix, shards)
-    return WriteFile(uri)
+    place = uri.partition("?")[0]
+    if not place.endswith("/") and suffix_of(place) is not None:
+        return WriteFile(uri)
+    _, how = parse_address(uri, {"by": str, "manifests": yes_or_no})
+    write_parts = WriteListedParts if how.get("manifests") else WriteParts
+    return write_parts(Parts(place.rstrip("/"), suffix, shards, how.get("by")))
 
 
 # What to install for the files of a scheme, and the module that shows whether it is installed.

@@ -31,14 +31,21 @@ def parse_address(uri: str, parameters: Mapping[str, Callable[[str], Any]]) -> t
         if name not in parameters:
             near = difflib.get_close_matches(name, parameters, n=1)
             advice = f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(parameters))}"
-            raise ValueError(f"{parts.scheme}:// has no parameter {name!r}: {advice}")
+            raise ValueError(f"{uri.partition('?')[0]} has no parameter {name!r}: {advice}")
         if name in values:
-            raise ValueError(f"{parts.scheme}:// takes {name!r} once, got it twice")
+            raise ValueError(f"{uri.partition('?')[0]} takes {name!r} once, got it twice")
         try:
             values[name] = parameters[name](text)
         except ValueError as error:
             raise ValueError(f"{name}={text}: {error}") from error
     return parts, values
+
+
+def yes_or_no(text: str) -> bool:
+    """A parameter that is yes or no."""
+    if text not in {"yes", "no"}:
+        raise ValueError("must be yes or no")
+    return text == "yes"
 
 
 def secret(reference: str) -> str:

@@ -17,7 +17,7 @@ import re
 
 import apache_beam as beam
 
-from pipelines.connectors.addresses import parse_address
+from pipelines.connectors.addresses import parse_address, yes_or_no
 from pipelines.connectors.write_sql import Target, WriteSql
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 def write_to(uri: str) -> beam.PTransform:
     """What writes into the table of an address. Raises ValueError where it names none, or what cannot be."""
-    known = {"table": _name, "key": _names, "newest": _name, "create": _yes_or_no, "sslmode": _name}
+    known = {"table": _name, "key": _names, "newest": _name, "create": yes_or_no, "sslmode": _name}
     parts, values = parse_address(uri, known)
     if "table" not in values:
         raise ValueError(f"a table must be named, as {uri.partition('?')[0]}?table=words, got {uri!r}")
@@ -46,9 +46,3 @@ def _name(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(map(_name, text.split(",")))
-
-
-def _yes_or_no(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise ValueError("must be yes or no")
-    return text == "yes"

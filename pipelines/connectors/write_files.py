@@ -7,26 +7,25 @@ window, pane, shard and content, writes it under a temporary name, and renames i
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import posixpath
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.transforms.window import GlobalWindow, IntervalWindow
+from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import PaneInfo
 
 from pipelines.connectors import run_state
 from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.formats import Format, format_of
+from pipelines.connectors.parts import Parts
 from transforms.progress import advance
-from transforms.schemas import EPOCH, WrittenFile
+from transforms.schemas import WrittenFile
 from transforms.windowing import ForgetTime
 
 _TIME_BYTES = 8
@@ -65,27 +64,24 @@ class WriteParts(beam.PTransform):
     """Writes part files into a directory, by window, pane and shard: PCollection[T] -> PCollection[WrittenFile].
 
     Late panes are new files. The same records written again make the same files, so that a repeated run or a retried
-    bundle adds nothing. A shard is sorted in memory: `shards` is how many files share a window.
+    bundle adds nothing. A shard is sorted in memory.
     """
 
-    def __init__(self, directory: str, suffix: str, shards: int = 1) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__()
-        if shards < 1:
-            raise ValueError(f"shards must be at least 1, got {shards}")
-        self._directory = directory.rstrip("/")
-        self._suffix = suffix
-        self._shards = shards
+        self._parts = parts
 
     def expand(self, records: beam.PCollection) -> beam.PCollection:
-        layout = format_of(self._suffix, records.element_type)
+        if self._parts.by and isinstance(records.windowing.windowfn, GlobalWindows):
+            raise ValueError(
+                f"by={self._parts.by} is about windows, and these records have none: cut time into windows"
+            )
+        layout = format_of(self._parts.suffix, records.element_type)
         return (
             records
-            | "Encode" >> beam.ParDo(EncodeRow(layout, self._shards))
+            | "Encode" >> beam.ParDo(EncodeRow(layout, self._parts.shards))
             | "Gather" >> beam.GroupByKey()
-            | "Write"
-            >> beam.ParDo(_WritePart(self._directory, self._suffix, self._shards, layout)).with_output_types(
-                WrittenFile
-            )
+            | "Write" >> beam.ParDo(_WritePart(self._parts, layout)).with_output_types(WrittenFile)
         )
 
 
@@ -114,10 +110,8 @@ class _WriteWhole(beam.DoFn):
 
 @beam.typehints.with_output_types(WrittenFile)
 class _WritePart(beam.DoFn):
-    def __init__(self, directory: str, suffix: str, shards: int, layout: Format) -> None:
-        self._directory = directory
-        self._suffix = suffix
-        self._shards = shards
+    def __init__(self, parts: Parts, layout: Format) -> None:
+        self._parts = parts
         self._layout = layout
 
     def process(
@@ -130,8 +124,7 @@ class _WritePart(beam.DoFn):
         ordered = in_order(rows)
         if not ordered:  # an empty closing pane has nothing to say
             return
-        parts = [_name_of(window), f"pane{pane.index}", f"shard{shard}of{self._shards}", _digest(ordered)]
-        path = FileSystems.join(self._directory, ".".join(parts) + self._suffix)
+        path = self._parts.path(window, pane.index, shard, ordered)
         if state := run_state.current():
             state.write(path, window)
         with writing(window.max_timestamp().micros):
@@ -158,26 +151,3 @@ def write_file(path: str, layout: Format, rows: list[bytes]) -> WrittenFile:
 def in_order(rows: Iterable[bytes]) -> list[bytes]:
     """Encoded elements in order of event time, then of content, so that the order of arrival does not show."""
     return [row[_TIME_BYTES:] for row in sorted(row for row in rows if row != NOTHING)]
-
-
-def _digest(rows: list[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for row in rows:
-        digest.update(len(row).to_bytes(8, "big"))
-        digest.update(row)
-    return digest.hexdigest()
-
-
-def _name_of(window: Any) -> str:
-    """The window as it stands in the name of a file: 20140701T000000Z-20140701T010000Z, or all."""
-    if isinstance(window, GlobalWindow):
-        return "all"
-    if isinstance(window, IntervalWindow):
-        return f"{_compact(window.start)}-{_compact(window.end)}"
-    raise ValueError(f"files are named after windows with a start and an end, got {window!r}")
-
-
-def _compact(time: Timestamp) -> str:
-    moment = EPOCH + timedelta(microseconds=time.micros)
-    fraction = f".{moment.microsecond:06d}".rstrip("0") if moment.microsecond else ""
-    return f"{moment:%Y%m%dT%H%M%S}{fraction}Z"

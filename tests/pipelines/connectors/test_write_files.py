@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import orjson
+import pyarrow.dataset
 import pytest
 from apache_beam.coders import FastPrimitivesCoder
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,8 +22,10 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from pipelines.connectors import write, write_files
+from pipelines.connectors import parts, write, write_files
+from pipelines.connectors import read as read_input
 from pipelines.connectors.lines import Lines
+from transforms.schemas import WordCount
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 NOON = 1_000_000
@@ -97,7 +103,7 @@ def test_any_schedule_of_bundles_windows_and_late_data_loses_and_doubles_nothing
     assert sorted(row["n"] for row in rows_of(*files)) == sorted(number for number, _ in records)
     for file in files:
         name = file.name.split("Z-")[0]
-        in_window = [number for number, time in records if write_files._compact(_start(time)) == f"{name}Z"]
+        in_window = [number for number, time in records if parts._compact(_start(time)) == f"{name}Z"]
         assert {row["n"] for row in rows_of(file)} <= set(in_window)
 
 
@@ -161,3 +167,68 @@ def test_a_stream_without_an_end_cannot_become_one_file(tmp_path: Path) -> None:
 def test_at_least_one_shard() -> None:
     with pytest.raises(ValueError, match="shards must be at least 1, got 0"):
         write("somewhere/", shards=0)
+
+
+_FIRST = datetime(2014, 6, 30, 22, tzinfo=UTC)
+_HOURS = [_FIRST + timedelta(hours=number) for number in range(5)]
+HOURS = [WordCount(moment, moment, f"w{number}", number) for number, moment in enumerate([*_HOURS, *_HOURS])]
+
+
+def write_hours(uri: str, suffix: str = ".parquet") -> None:
+    with TestPipeline(runner="FnApiRunner") as pipeline:
+        at_their_times = beam.Map(lambda record: TimestampedValue(record, record.window_start.timestamp()))
+        records = pipeline | beam.Create(HOURS) | at_their_times.with_output_types(WordCount)
+        _ = records | ApplyWindow(WindowPolicy("1h")) | write(uri, suffix, shards=2)
+
+
+def word_of(row: Any) -> str:
+    return str(row["word"])
+
+
+def test_folders_of_days_and_hours_are_columns_of_other_engines(tmp_path: Path) -> None:
+    write_hours(f"{tmp_path}/out/?by=hour")
+    write_hours(f"{tmp_path}/days/?by=day")
+    read = pyarrow.dataset.dataset(tmp_path / "out", format="parquet", partitioning="hive").to_table().to_pylist()
+    assert sorted((row["word"], row["date"], row["hour"]) for row in read) == sorted(
+        (of.word, f"{of.window_start:%Y-%m-%d}", of.window_start.hour) for of in HOURS if of.window_start
+    )
+    assert {path.name for path in (tmp_path / "days").iterdir()} == {"date=2014-06-30", "date=2014-07-01"}
+    with TestPipeline(runner="FnApiRunner") as pipeline:  # and ours reads them all
+        back = pipeline | read_input(f"{tmp_path}/out/", word_of)
+        assert_that(back.records, equal_to([of.word for of in HOURS]))
+
+
+def test_manifests_list_the_files_of_each_window(tmp_path: Path) -> None:
+    for _ in range(2):  # what is written again is listed once
+        write_hours(f"{tmp_path}/out/?by=hour&manifests=yes", ".jsonl")
+    manifests = [orjson.loads(path.read_bytes()) for path in (tmp_path / "out" / "_manifests").iterdir()]
+    listed: Counter[str] = Counter()
+    for manifest in manifests:
+        assert manifest["records"] == sum(file["records"] for file in manifest["files"])
+        for file in manifest["files"]:
+            listed[file["path"]] += 1
+            rows = (tmp_path / "out" / file["path"]).read_bytes().splitlines()
+            assert len(rows) == file["records"]
+            assert {orjson.loads(row)["window_start"] for row in rows} == {manifest["window_start"]}
+    there = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").glob("date=*/hour=*/*")}
+    assert listed == Counter(there)
+    assert sum(manifest["records"] for manifest in manifests) == len(HOURS)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("by=month", "by must be day or hour, got 'month'"),
+        ("manifest=yes", "has no parameter 'manifest': did you mean manifests"),
+        ("manifests=1", "must be yes or no"),
+    ],
+)
+def test_what_a_directory_cannot_be_asked_is_said(tmp_path: Path, query: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        write_hours(f"{tmp_path}/out/?{query}")
+
+
+def test_folders_of_hours_need_windows(tmp_path: Path) -> None:
+    pipeline = TestPipeline(runner="FnApiRunner")
+    with pytest.raises(ValueError, match="by=hour is about windows, and these records have none"):
+        pipeline | beam.Create(["a"]) | write(f"{tmp_path}/out/?by=hour")
