@@ -172,7 +172,8 @@ class _Rows(_Content):
         for name, column in zip(_ASIDE_COLUMNS, (*bounds, met), strict=True):
             endless = np.abs(column) == np.iinfo(np.int64).max
             batch = batch.append_column(name, pa.array(column, _MOMENT, mask=endless))
-        yield _told(batch, int(met.max()))
+        for then in np.unique(met).tolist():
+            yield _told(batch.filter(pa.array(met == then)), then)
 
 
 class _Gather(InBatches):

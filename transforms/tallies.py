@@ -94,19 +94,20 @@ def event_times(batch: pa.RecordBatch, column: str) -> Micros:
 
 
 def tallies_of(window: Window, times: Micros, told: Micros) -> Iterator[WindowedValue]:
-    """Tallies of event times, each at the last moment of its window, or when its latest record was told after that.
+    """Tallies of event times, each at the last moment of its window, or when its records were told after that.
 
-    So a tally never comes behind the watermark that its records met.
+    So a tally never comes behind the watermark that its records met; and when a record is told does not follow from
+    those that came with it, which are others where a run goes on after a crash.
     """
-    last = window.last(times)[1]
     starts, ends = (Fixed(window.gap) if isinstance(window, Sessions) else window).last(times)
-    present, example, of_window = np.unique(starts, return_index=True, return_inverse=True)
-    latest = np.full(present.size, MIN_TIMESTAMP.micros)
-    np.maximum.at(latest, of_window, np.maximum(last - 1, told).clip(max=_END_OF_TIME))
-    counts = np.bincount(of_window, minlength=present.size)
-    rows = present.tolist(), ends[example].tolist(), counts.tolist(), latest.tolist()
-    for start, end, records, at in zip(*rows, strict=True):
-        yield WindowedValue(Tally(start, end, records), Timestamp(micros=at), [GlobalWindow()])
+    at = np.maximum(window.last(times)[1] - 1, told).clip(max=_END_OF_TIME)
+    order = np.lexsort((at, starts))
+    starts, ends, at = starts[order], ends[order], at[order]
+    first = np.flatnonzero(np.r_[True, (starts[1:] != starts[:-1]) | (at[1:] != at[:-1])][: times.size])
+    counts = np.diff(first, append=times.size)
+    rows = starts[first].tolist(), ends[first].tolist(), counts.tolist(), at[first].tolist()
+    for start, end, records, then in zip(*rows, strict=True):
+        yield WindowedValue(Tally(start, end, records), Timestamp(micros=then), [GlobalWindow()])
 
 
 def moment_of(in_micros: int) -> datetime:

@@ -396,7 +396,7 @@ def test_rows_of_batches_go_aside_with_all_their_columns(in_process: Any, waterm
                 assert at == min(records[other["number"]][1] for _, when, other in told if when == at)
             else:
                 assert (seconds(row["window_start"]), seconds(row["window_end"])) == (start, end)
-                assert at >= seconds(row["met"])
+                assert at == pytest.approx(seconds(row["met"]), abs=1e-6)
             if name == "late":
                 assert seconds(row["met"]) == pytest.approx(met[record], abs=1e-6)
 

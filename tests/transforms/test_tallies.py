@@ -69,13 +69,31 @@ def test_rows_of_batches_count_and_what_is_aside_counts_by_its_own_time(in_proce
         assert_that(timeless, equal_to([]), "timeless")
 
 
-def test_a_tally_stands_at_the_end_of_its_window_or_when_its_latest_record_was_told() -> None:
+def test_a_tally_stands_at_the_end_of_its_window_or_when_its_records_were_told() -> None:
     times = np.array([1, 9, 12]) * 10**6
     (one, two) = tallies_of(parse_window("10s"), times, np.array([1, 9, 500]) * 10**6)
     assert (one.value, one.timestamp.micros) == (Tally(0, 10**7, 2), 10**7 - 1)
     assert (two.value, two.timestamp.micros) == (Tally(10**7, 2 * 10**7, 1), 500 * 10**6)
     (all_of_them,) = tallies_of(AllTime(), times, times)
     assert all_of_them.value == Tally(-FOREVER, FOREVER, 3)
+
+
+def test_when_a_record_is_told_does_not_follow_from_those_that_come_with_it() -> None:
+    """A run that goes on after a crash sees other bundles: what was told of windows that are over is not told again."""
+    chance = random.Random(8)
+    times = np.array([chance.randrange(100) for _ in range(400)]) * 10**6
+    told = np.array([chance.choice([0, 150, 160, 300]) for _ in times]) * 10**6
+
+    def tallied(size: int) -> Counter[tuple[int, int]]:
+        total: Counter[tuple[int, int]] = Counter()
+        for first in range(0, times.size, size):
+            part = slice(first, first + size)
+            for tally in tallies_of(parse_window("10s"), times[part], told[part]):
+                total[tally.value.start, tally.timestamp.micros] += tally.value.records
+        return total
+
+    assert tallied(1) == tallied(7) == tallied(400)
+    assert tallied(400).total() == 400
 
 
 def test_files_count_in_the_windows_that_they_are_named_after(in_process: Any) -> None:
