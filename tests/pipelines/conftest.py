@@ -18,7 +18,7 @@ import apache_beam
 import pytest
 
 _PACKAGE = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{apache_beam.__version__}"
-_PATIENCE = 90.0  # seconds, for what takes a second or two where nothing else is going on
+_PATIENCE = 180.0  # seconds, for what takes a few where nothing else is going on
 
 
 @pytest.fixture(scope="session")
