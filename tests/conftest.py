@@ -109,10 +109,12 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     server = _as_server(_POSTGRES / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", data)
     uri = f"postgresql://test@127.0.0.1:{port}/postgres"
-    with subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    log = place / "log"
+    with log.open("wb") as said, subprocess.Popen(server, stdout=said, stderr=said) as process:
         try:
             _wait_for(uri)
             yield uri
+            assert process.poll() is None, log.read_text()[-2000:]
         finally:
             running = int((data / "postmaster.pid").read_text().splitlines()[0])
             with contextlib.suppress(ProcessLookupError):
