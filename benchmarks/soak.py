@@ -10,6 +10,7 @@ the watermark passes with the next event, to the moment when its file was there.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import subprocess
@@ -76,8 +77,11 @@ def _resident(process: int) -> int:
 
 
 def _children(process: int) -> list[int]:
-    found = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(child) for each in found for child in each.read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # of a thread that has ended
+            found += map(int, task.read_text().split())
+    return found
 
 
 def _end_of(name: str) -> float:

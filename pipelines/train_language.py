@@ -30,15 +30,21 @@ class Options(JobOptions):
     input: str = option("where tweets are: a file, a glob, a directory, or - for standard input")
     output: str = option("where the model goes: a name that ends in .safetensors")
     clusters: int = option("how many clusters", default=10)
-    method: Method = option("scikit-learn in one worker, or Lloyd's loop over all workers", default="scikit-learn")
+    method: Method = option(
+        "scikit-learn in one worker, Lloyd's loop over all workers, or that by likelihood", default="scikit-learn"
+    )
     iterations: int = option("steps of k-means at most", default=100)
     seed: int = option("of the first centres", default=0)
-    variant: Variant = option("of the features, as language models name them", default="slide")
+    variant: Variant | None = option(
+        "of the features, as language models name them (default: slide, and clean for kl-kmeans)", default=None
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.output.endswith(".safetensors"):
             raise ValueError(f"output must end in .safetensors, got {self.output!r}; for example language.safetensors")
+        if self.method == "kl-kmeans" and self.variant == "slide":
+            raise ValueError("kl-kmeans is about counts, and slide divides them: use clean, spark1 or spark2")
 
     @property
     def description(self) -> str:
@@ -50,7 +56,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads tweets, trains, and writes the model and its description."""
     tweets = pipeline | "Read" >> read(options.input, parse_tweet)
     trained = tweets.records | "Train" >> TrainLanguage(
-        featurizer=Featurizer(options.variant),
+        featurizer=Featurizer(options.variant or ("clean" if options.method == "kl-kmeans" else "slide")),
         k=options.clusters,
         seed=options.seed,
         method=options.method,

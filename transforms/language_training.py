@@ -10,17 +10,17 @@ from typing import Any, Literal, TypeAlias, get_args
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 
-from models.language.artifact import LanguageModel
-from models.language.clustering import LloydSums, assign
+from models.language.artifact import GEOMETRIES, LanguageModel
+from models.language.clustering import LloydSums
 from models.language.features import Featurizer
 from transforms.frequency import Frequencies
 from transforms.lloyd import Centres, FitLloyd, FitScikitLearn, SumAround, from_bytes
 from transforms.schemas import Tweet
 
-Method: TypeAlias = Literal["scikit-learn", "lloyd"]
-Located: TypeAlias = tuple[int, float, str, str]  # cluster, squared distance to its centre, text, label or ""
+Method: TypeAlias = Literal["scikit-learn", "lloyd", "kl-kmeans"]
+Located: TypeAlias = tuple[int, float, str, str]  # cluster, how far its centre is, text, label or ""
 
-_FIT = {"scikit-learn": FitScikitLearn, "lloyd": FitLloyd}
+_FIT = {"scikit-learn": FitScikitLearn, "lloyd": FitLloyd, "kl-kmeans": FitLloyd}
 _EXAMPLES = 12  # candidates kept for each cluster; the same text may come often
 _BLOCK = 1000
 
@@ -53,13 +53,21 @@ class TrainLanguage(beam.PTransform):
     def expand(self, tweets: beam.PCollection) -> dict[str, beam.PCollection]:
         blocks = tweets | "Block" >> beam.BatchElements(min_batch_size=_BLOCK, max_batch_size=_BLOCK)
         texts = blocks | "Texts" >> beam.Map(_texts).with_output_types(list[str])
-        fit = _FIT[self.method](featurizer=self.featurizer, k=self.k, seed=self.seed, steps=self.iterations)
+        fit = _FIT[self.method](
+            featurizer=self.featurizer,
+            k=self.k,
+            seed=self.seed,
+            steps=self.iterations,
+            geometry=GEOMETRIES[self.method],
+        )
         centres = texts | "Fit" >> fit
         final = centres | "Final" >> beam.Map(_awake).with_output_types(Centres)
         located = blocks | "Locate" >> beam.FlatMap(self._locate, AsSingleton(final)).with_output_types(Located)
         model = centres | "Assemble" >> beam.Map(
             self._assemble,
-            sums=AsSingleton((texts, final) | "SumFinal" >> SumAround(self.featurizer, self.k)),
+            sums=AsSingleton(
+                (texts, final) | "SumFinal" >> SumAround(self.featurizer, self.k, GEOMETRIES[self.method])
+            ),
             labels=AsSingleton(located | "Label" >> beam.Map(_label) | "CountLabels" >> Frequencies()),
             fingerprint=AsSingleton(
                 texts | "Digest" >> beam.Map(_digest) | "Fingerprint" >> beam.CombineGlobally(_sum)
@@ -76,7 +84,7 @@ class TrainLanguage(beam.PTransform):
 
     def _locate(self, tweets: list[Tweet], centres: Centres) -> Iterator[Located]:
         features = self.featurizer.transform([tweet.text for tweet in tweets])
-        clusters, distances = assign(features, from_bytes(centres[2], self.k))
+        clusters, distances = GEOMETRIES[self.method].assign(features, from_bytes(centres[2], self.k))
         for tweet, cluster, distance in zip(tweets, clusters.tolist(), distances.tolist(), strict=True):
             yield cluster, distance, tweet.text, tweet.lang or ""
 

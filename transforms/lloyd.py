@@ -15,7 +15,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 from numpy.typing import NDArray
 
-from models.language.clustering import LloydSums, fit_kmeans, initial_centres
+from models.language.clustering import EUCLIDEAN, Assign, Geometry, LloydSums, fit_kmeans
 from models.language.features import Featurizer
 
 # Centres on their way between workers: steps made, whether they have come to rest, and their numbers.
@@ -31,6 +31,7 @@ class _Fit(beam.PTransform):
     k: int
     seed: int
     steps: int  # at most
+    geometry: Geometry = EUCLIDEAN
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -39,8 +40,9 @@ class _Fit(beam.PTransform):
 class FitLloyd(_Fit):
     """Centres by Lloyd's loop: PCollection[list[str]] -> PCollection[Centres].
 
-    Starts from k-means++ on a sample that a keyed hash draws. The steps are a fixed number in the graph; once the
-    centres rest, the remaining ones cost nothing. The same texts give the same bytes in any order and any sharding.
+    Starts on a sample that a keyed hash draws, by k-means++ or as the geometry says. The steps are a fixed number in
+    the graph; once the centres rest, the remaining ones cost nothing. The same texts give the same bytes in any order
+    and any sharding.
     """
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
@@ -50,13 +52,21 @@ class FitLloyd(_Fit):
             | "Start" >> beam.Map(self._start).with_output_types(Centres)
         )
         for step in range(1, self.steps + 1):
-            sums = (blocks, centres) | f"Sum{step}" >> SumAround(self.featurizer, self.k)
-            centres = sums | f"Move{step}" >> beam.Map(_moved, AsSingleton(centres)).with_output_types(Centres)
+            sums = (blocks, centres) | f"Sum{step}" >> SumAround(self.featurizer, self.k, self.geometry)
+            centres = sums | f"Move{step}" >> beam.Map(self._moved, AsSingleton(centres)).with_output_types(Centres)
         return centres
 
     def _start(self, sample: list[tuple[bytes, str]]) -> Centres:
         features = self.featurizer.transform([text for _, text in sample])
-        return 0, False, to_bytes(initial_centres(features, self.k, self.seed))
+        return 0, False, to_bytes(self.geometry.start(features, self.k, self.seed))
+
+    def _moved(self, sums: bytes, centres: Centres) -> Centres:
+        if not sums:
+            return centres
+        steps, _, data = centres
+        around = LloydSums.from_bytes(sums)
+        moved = to_bytes(self.geometry.centres(around, from_bytes(data, self.k)))
+        return steps + 1, moved == data, moved
 
 
 class FitScikitLearn(_Fit):
@@ -81,16 +91,15 @@ class SumAround(beam.PTransform):
     (PCollection[list[str]], PCollection[Centres]) -> PCollection[bytes]
     """
 
-    def __init__(self, featurizer: Featurizer, k: int) -> None:
+    def __init__(self, featurizer: Featurizer, k: int, geometry: Geometry = EUCLIDEAN) -> None:
         super().__init__()
-        self._featurizer = featurizer
-        self._k = k
+        self._sum = _SumBundle(featurizer, k, geometry.assign)
 
     def expand(self, inputs: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         blocks, centres = inputs
         return (
             blocks
-            | "Assign" >> beam.ParDo(_SumBundle(self._featurizer, self._k), AsSingleton(centres))
+            | "Assign" >> beam.ParDo(self._sum, AsSingleton(centres))
             | "Gather" >> beam.GroupByKey()
             | "Merge" >> beam.MapTuple(_merged).with_output_types(bytes)
         )
@@ -98,9 +107,10 @@ class SumAround(beam.PTransform):
 
 @beam.typehints.with_output_types(tuple[None, bytes])
 class _SumBundle(beam.DoFn):
-    def __init__(self, featurizer: Featurizer, k: int) -> None:
+    def __init__(self, featurizer: Featurizer, k: int, nearest: Assign) -> None:
         self._featurizer = featurizer
         self._k = k
+        self._nearest = nearest
 
     def start_bundle(self) -> None:
         self._sums: LloydSums | None = None
@@ -110,7 +120,7 @@ class _SumBundle(beam.DoFn):
         if resting:
             return
         self._sums = self._sums or LloydSums.empty(self._k, self._featurizer.dimension)
-        self._sums.add_many(self._featurizer.transform(texts), from_bytes(data, self._k))
+        self._sums.add_many(self._featurizer.transform(texts), from_bytes(data, self._k), self._nearest)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         sums = self._sums.to_bytes() if self._sums else b""
@@ -122,15 +132,6 @@ def _merged(_: None, pieces: Iterable[bytes]) -> bytes:
     for other in sums[1:]:
         sums[0].merge(other)
     return sums[0].to_bytes() if sums else b""
-
-
-def _moved(sums: bytes, centres: Centres) -> Centres:
-    if not sums:
-        return centres
-    steps, _, data = centres
-    around = LloydSums.from_bytes(sums)
-    moved = to_bytes(around.centres(from_bytes(data, len(around.counts))))
-    return steps + 1, moved == data, moved
 
 
 def to_bytes(centres: NDArray[np.float64]) -> bytes:

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from models.language.clustering import assign
+from models.language.clustering import EUCLIDEAN, Geometry
 from models.language.features import Featurizer
+from models.language.mixture import LIKELIHOOD
 
 _FORMAT = "streamsketch.language"
 _VERSION = 1
-_METHODS = ("scikit-learn", "lloyd")
+# How each method tells which centre is nearest.
+GEOMETRIES: dict[str, Geometry] = {"scikit-learn": EUCLIDEAN, "lloyd": EUCLIDEAN, "kl-kmeans": LIKELIHOOD}
 _UNDECIDED = "und"  # the label of a text whose language nobody can tell
 _LARGEST_HEADER = 16 * 2**20  # bytes; a passport of 50 clusters and 100 languages takes 100 kB
 _ADVICE = "train it again, or fetch it again from where it was written"
@@ -40,7 +42,8 @@ class ModelFileError(ValueError):
 class LanguageModel:
     """Clusters of texts that are written alike, the way to tell a text's cluster, and what training saw of each.
 
-    `centres` has the shape (k, dimension). `languages` has the training texts of each cluster by label; texts without
+    `centres` has the shape (k, dimension): means, or of kl-kmeans logarithms of probabilities, and then `inertia` is
+    minus the logarithm of the likelihood. `languages` has the training texts of each cluster by label; texts without
     a label are counted in `sizes` only. The model holds no text. Raises ValueError where the parts do not agree.
 
     >>> model = LanguageModel(
@@ -73,8 +76,8 @@ class LanguageModel:
             )
         if not np.isfinite(centres).all():
             raise ValueError("centres must be finite numbers, got NaN or infinity: train on finite features")
-        if self.method not in _METHODS:
-            raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {self.method!r}")
+        if self.method not in GEOMETRIES:
+            raise ValueError(f"method must be one of {', '.join(GEOMETRIES)}, got {self.method!r}")
         if self.iterations < 0 or not 0 <= self.inertia < math.inf:
             raise ValueError(f"iterations and inertia must be at least 0, got {self.iterations} and {self.inertia}")
         for cluster, (size, counts) in enumerate(zip(self.sizes, self.languages, strict=True)):
@@ -86,7 +89,7 @@ class LanguageModel:
 
     def predict(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """The cluster of each text; a text's answer does not depend on the others."""
-        return assign(self.featurizer.transform(texts), self.centres)[0]
+        return GEOMETRIES[self.method].assign(self.featurizer.transform(texts), self.centres)[0]
 
     def majority(self, cluster: int) -> str | None:
         """The most frequent label of a cluster, the first by name among equals; None where no text was decided."""

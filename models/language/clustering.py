@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +80,10 @@ def assign(features: csr_matrix, centres: NDArray[np.float64]) -> tuple[NDArray[
     return labels, np.maximum(nearest, 0.0)  # rounding may have gone below
 
 
+# Features and centres -> the nearest centre of each row, and how far it is: at least 0.
+Assign: TypeAlias = Callable[[csr_matrix, NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.float64]]]
+
+
 @dataclass(slots=True, eq=False)
 class LloydSums:
     """One step of Lloyd's loop: how many rows each centre is nearest to, and their sum.
@@ -107,7 +113,7 @@ class LloydSums:
         """The sum of squared distances of the rows to their nearest centres."""
         return self._inertia / int(_UNIT)
 
-    def add_many(self, features: csr_matrix, centres: NDArray[np.float64]) -> None:
+    def add_many(self, features: csr_matrix, centres: NDArray[np.float64], nearest: Assign = assign) -> None:
         """Adds each row to its nearest centre; raises ValueError where a number is not finite, and adds nothing."""
         if centres.shape != self.sums.shape:
             raise ValueError(f"centres must have the shape of the sums, {self.sums.shape}, got {centres.shape}")
@@ -115,7 +121,7 @@ class LloydSums:
             raise ValueError("features and centres must be finite numbers, got NaN or infinity: drop such rows first")
         if max(np.abs(features.data).sum(), np.abs(centres).max()) * _UNIT >= _LIMIT:
             raise OverflowError(_TOO_LARGE)
-        labels, distances = assign(features, centres)
+        labels, distances = nearest(features, centres)
         k, d = self.sums.shape
         cells = np.repeat(labels * d, np.diff(features.indptr)) + features.indices
         sums = np.zeros(k * d, np.int64)
@@ -158,18 +164,35 @@ class LloydSums:
         return cls(numbers[k:].reshape(k, d), numbers[:k], int.from_bytes(inertia, "little"))
 
 
-def _require_distinct_rows(features: csr_matrix, k: int) -> None:
-    if k < 2:
-        raise ValueError(f"k must be at least 2 clusters, got {k}; with one there is nothing to learn")
+class Geometry(NamedTuple):
+    """What is near, and where the middle is: all that one Lloyd's loop has to know of another."""
+
+    start: Callable[[csr_matrix, int, int], NDArray[np.float64]]  # centres to start from: features, k, seed
+    assign: Assign
+    centres: Callable[[LloydSums, NDArray[np.float64]], NDArray[np.float64]]  # of sums, and the centres before
+
+
+EUCLIDEAN = Geometry(initial_centres, assign, LloydSums.centres)
+
+
+def distinct_rows(features: csr_matrix, most: int) -> int:
+    """How many rows differ from all others, counted up to `most`."""
     rows = features.copy()
     rows.sum_duplicates()
     rows.eliminate_zeros()
     distinct: set[tuple[bytes, bytes]] = set()
     for start, end in zip(rows.indptr, rows.indptr[1:], strict=False):
         distinct.add((rows.indices[start:end].tobytes(), rows.data[start:end].tobytes()))
-        if len(distinct) == k:
-            return
-    raise ValueError(f"k must be at most the number of distinct rows, got {k} for {len(distinct)}: pass a smaller k")
+        if len(distinct) == most:
+            break
+    return len(distinct)
+
+
+def _require_distinct_rows(features: csr_matrix, k: int) -> None:
+    if k < 2:
+        raise ValueError(f"k must be at least 2 clusters, got {k}; with one there is nothing to learn")
+    if (found := distinct_rows(features, k)) < k:
+        raise ValueError(f"k must be at most the number of distinct rows, got {k} for {found}: pass a smaller k")
 
 
 def _dense(centres: csr_matrix | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ Source: `sliding(2)` of Scala's strings, hashed by hand, and `HashingTF` of Spar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -17,8 +18,9 @@ from scipy.sparse import csr_matrix
 
 from models.language.hashing import NOTHING, java_hash, murmur3
 
-Variant: TypeAlias = Literal["slide", "spark1", "spark2"]
+Variant: TypeAlias = Literal["slide", "spark1", "spark2", "clean"]
 
+_NO_LANGUAGE = re.compile(r"https?://\S*|@\w+|\bRT\b")
 _LARGEST_DIMENSION = 2**20  # what Spark's HashingTF takes when it is not told
 
 
@@ -27,8 +29,9 @@ class Featurizer:
     """Turns texts into rows of counts, the same bits in training and in prediction.
 
     `slide` puts a pair ab in bucket (31 a + b) mod dimension and divides its count by the text's number of pairs;
-    `spark1` has the same buckets and plain counts; `spark2` has the buckets of murmur3 and plain counts. A text of one
-    unit has that unit as its only feature; an empty text has none.
+    `spark1` has the same buckets and plain counts; `spark2` has the buckets of murmur3 and plain counts. `clean` is
+    ours: as `spark1`, of texts without addresses, @names and RT, in lower case. A text of one unit has that unit as its
+    only feature; an empty text has none.
 
     >>> row = Featurizer().transform(["Ceci n'est pas un tweet"])
     >>> row.indices[:3].tolist(), float(row.data[0]) == 1 / 22
@@ -52,6 +55,8 @@ class Featurizer:
 
         A row depends on its own text alone, bit for bit.
         """
+        if self.variant == "clean":
+            texts = [" ".join(_NO_LANGUAGE.sub(" ", text).lower().split()) for text in texts]
         encoded = [text.encode("utf-16-le", "surrogatepass") for text in texts]
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded)) // 2
         starts = np.cumsum(lengths) - lengths
