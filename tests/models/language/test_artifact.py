@@ -100,7 +100,7 @@ def test_centres_cannot_be_changed_behind_the_seal() -> None:
         ({"languages": ({"en": 21}, {}, {})}, "languages of cluster 0 .* at most its 20 texts"),
         ({"languages": ({"": 1}, {}, {})}, "languages of cluster 0 must be named"),
         ({"languages": ({"en": 0}, {}, {})}, "counted from 1"),
-        ({"method": "magic"}, "method must be one of scikit-learn, lloyd, got 'magic'"),
+        ({"method": "magic"}, "method must be one of scikit-learn, lloyd, kl-kmeans, got 'magic'"),
         ({"inertia": float("nan")}, "must be at least 0"),
         ({"iterations": -1}, "must be at least 0"),
     ],

@@ -106,7 +106,7 @@ def test_a_text_of_ten_megabytes_is_counted() -> None:
 
 
 def test_parameters_that_cannot_be_are_refused_with_advice() -> None:
-    with pytest.raises(ValueError, match="variant must be one of slide, spark1, spark2, got 'spark3'"):
+    with pytest.raises(ValueError, match="variant must be one of slide, spark1, spark2, clean, got 'spark3'"):
         Featurizer("spark3")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="dimension must be between 1 and 1048576 buckets, got 0"):
         Featurizer(dimension=0)
