@@ -42,7 +42,7 @@ def likeliest(features: csr_matrix, weights: NDArray[np.float64]) -> tuple[NDArr
 
 def weights_of(sums: LloydSums, previous: NDArray[np.float64]) -> NDArray[np.float64]:
     """The logarithms of the probabilities of features in each cluster; the previous ones of a cluster without rows."""
-    return np.where(sums.counts[:, np.newaxis] > 0, _weights(sums.sums / 2.0**30), previous)
+    return np.where(sums.counts[:, np.newaxis] > 0, probabilities(sums.sums / 2.0**30), previous)
 
 
 def initial_weights(features: csr_matrix, k: int, seed: int) -> NDArray[np.float64]:
@@ -67,12 +67,12 @@ def _try(features: csr_matrix, k: int, seed: int) -> NDArray[np.float64]:
     rows = csr_matrix(diags_array(1.0 / np.where(norms > 0, norms, 1.0)) @ rows)
     counts = _sums(features, assign(rows, fit_kmeans(rows, many, seed))[0], many)
     counts = _united(_stepped(features, counts), k)
-    return _weights(_stepped(features, counts))
+    return probabilities(_stepped(features, counts))
 
 
 def _stepped(features: csr_matrix, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     for _ in range(_STEPS):
-        counts = _sums(features, likeliest(features, _weights(counts))[0], len(counts))
+        counts = _sums(features, likeliest(features, probabilities(counts))[0], len(counts))
     return counts
 
 
@@ -84,7 +84,8 @@ def _sums(features: csr_matrix, labels: NDArray[np.int64], k: int) -> NDArray[np
     return counts
 
 
-def _weights(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def probabilities(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logarithms of the probabilities of features, of the counts of each cluster; shape (k, d)."""
     smooth = counts + _SMOOTH
     weights: NDArray[np.float64] = np.log(smooth / smooth.sum(axis=1, keepdims=True))
     return weights
@@ -114,4 +115,4 @@ def _united(counts: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
 def _likelihood(counts: NDArray[np.float64]) -> float:
     """The logarithm of how likely a cluster's own distribution makes its counts."""
-    return float((counts * _weights(counts[np.newaxis])[0]).sum())
+    return float((counts * probabilities(counts[np.newaxis])[0]).sum())
