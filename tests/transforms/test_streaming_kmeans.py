@@ -42,7 +42,7 @@ def test_each_window_tells_the_clusters_after_it_in_batch_and_in_a_stream() -> N
         of_window = [text for at, text in sorted(texts) if (at - BASE) // 10 == window]
         model.update(model.around(FEATURIZER.transform(of_window)))
         expected.append(model.to_bytes())
-    follow = FollowClusters(start=start, featurizer=FEATURIZER, window=WindowPolicy("10s"), half_life=2, timeout="10s")
+    follow = FollowClusters(start=start, featurizer=FEATURIZER, window=WindowPolicy("10s"), half_life=2, timeout="11s")
     with TestPipeline(runner="FnApiRunner") as pipeline:
         stamped = pipeline | beam.Create(texts) | beam.MapTuple(lambda at, text: TimestampedValue(text, at))
         stamped = stamped | beam.Map(str).with_output_types(str)
