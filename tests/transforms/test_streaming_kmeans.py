@@ -42,17 +42,18 @@ def test_each_window_tells_the_clusters_after_it_in_batch_and_in_a_stream() -> N
         of_window = [text for at, text in sorted(texts) if (at - BASE) // 10 == window]
         model.update(model.around(FEATURIZER.transform(of_window)))
         expected.append(model.to_bytes())
-    follow = FollowClusters(start=start, featurizer=FEATURIZER, window=WindowPolicy("10s"), half_life=2, timeout="11s")
+    follow = FollowClusters(start=start, featurizer=FEATURIZER, window=WindowPolicy("10s"), half_life=2, timeout="10s")
     with TestPipeline(runner="FnApiRunner") as pipeline:
         stamped = pipeline | beam.Create(texts) | beam.MapTuple(lambda at, text: TimestampedValue(text, at))
         stamped = stamped | beam.Map(str).with_output_types(str)
         assert_that(stamped | follow | beam.Map(named), equal_to(list(map(named, expected))))
 
     stream = TestStream().advance_watermark_to(BASE)
-    for window in range(5):
+    for window in range(6):
         of_window = [(at, text) for at, text in texts if (at - BASE) // 10 == window]
         chance.shuffle(of_window)
-        stream = stream.add_elements([TimestampedValue(text, at) for at, text in of_window])
+        if of_window:
+            stream = stream.add_elements([TimestampedValue(text, at) for at, text in of_window])
         stream = stream.advance_watermark_to(BASE + 10 * (window + 1))
     options = PipelineOptions(["--streaming"])
     with TestPipeline(runner=BundleBasedDirectRunner(), options=options) as pipeline:
