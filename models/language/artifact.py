@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from models.language.clustering import assign
 from models.language.features import Featurizer
 
-_FORMAT = "streamsketch.language"
+KIND = "streamsketch.language"
 _VERSION = 1
 _METHODS = ("scikit-learn", "lloyd")
 _UNDECIDED = "und"  # the label of a text whose language nobody can tell
@@ -110,7 +110,7 @@ class LanguageModel:
     @property
     def _described(self) -> dict[str, Any]:
         return {
-            "format": _FORMAT,
+            "format": KIND,
             "version": _VERSION,
             "variant": self.featurizer.variant,
             "dimension": int(self.featurizer.dimension),
@@ -174,9 +174,9 @@ def _read(data: bytes) -> tuple[dict[str, Any], NDArray[np.float64]]:
         sealed = _digest(passport, centres)
     except _UNFIT as error:
         raise ModelFileError(f"a model file must hold centres and a passport, got {error!r}: {_ADVICE}") from error
-    if kind != (_FORMAT, _VERSION):
+    if kind != (KIND, _VERSION):
         raise ModelFileError(
-            f"a model file must be of {_FORMAT}, version {_VERSION}, got {kind}: read it with the release that wrote it"
+            f"a model file must be of {KIND}, version {_VERSION}, got {kind}: read it with the release that wrote it"
         )
     if len(tensors) + len(metadata) > 2:
         raise ModelFileError(f"a model file must hold nothing else, got {sorted([*tensors, *metadata])}: {_ADVICE}")
