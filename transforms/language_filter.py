@@ -1,52 +1,19 @@
-"""Keeps the tweets of one language, as a classifier tells it, or as the clusters of a model that train_language wrote."""
+"""Keeps the tweets of one language, as a classifier tells it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
-from models.language import artifact
-from models.language.artifact import LanguageModel
-from models.language.classifier import LanguageClassifier, default
-from models.language.counts import UNDECIDED
-from models.language.sealed_file import kind_of
 from transforms.bundling import InBatches
+from transforms.detecting import load_classifier
 from transforms.schemas import Tweet
-
-AnyModel: TypeAlias = LanguageClassifier | LanguageModel
-
-
-def load_any(path: str = "") -> AnyModel:
-    """The model in a file, a classifier or clusters, as the file says; "" is the classifier that comes along.
-
-    Raises ValueError where there is no file, or no sound model in it.
-    """
-    if not path:
-        return default()
-    if not FileSystems.exists(path):
-        raise ValueError(f"there is no model {path!r}: leave it out for the one that comes with the package")
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        data = stream.read()
-    return (LanguageModel if kind_of(data) == artifact.KIND else LanguageClassifier).from_bytes(data)
-
-
-def languages_of(model: AnyModel, texts: list[str], min_confidence: float = 0.0) -> list[str]:
-    """The language of each text, `und` where nobody can tell: a classifier's, or that of most of a cluster in training.
-
-    Clusters tell no confidence.
-    """
-    if isinstance(model, LanguageClassifier):
-        return model.predict(texts, min_confidence).labels
-    majorities = [model.majority(cluster) or UNDECIDED for cluster in range(len(model.sizes))]
-    return [majorities[cluster] for cluster in model.predict(texts).tolist()]
 
 
 @dataclass(eq=False)
@@ -63,6 +30,8 @@ class FilterLanguage(beam.PTransform):
 
     def __post_init__(self) -> None:
         super().__init__()
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence must be between 0 and 1, got {self.min_confidence}; for example 0.8")
 
     def expand(self, tweets: beam.PCollection) -> beam.pvalue.DoOutputsTuple:
         choose = beam.ParDo(_FilterBundle(self)).with_output_types(Tweet, others=Tweet)
@@ -74,7 +43,7 @@ class _FilterBundle(InBatches):
         self._settings = settings
 
     def setup(self) -> None:
-        self._model = load_any(self._settings.model)
+        self._classifier = load_classifier(self._settings.model)
 
     def process(
         self, tweet: Tweet, time: Timestamp = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
@@ -82,7 +51,7 @@ class _FilterBundle(InBatches):
         return self.wait(tweet, time, window)
 
     def handle(self, items: list[Tweet], times: list[Timestamp], window: Any) -> Iterator[Any]:
-        told = languages_of(self._model, [tweet.text for tweet in items], self._settings.min_confidence)
-        for tweet, language, time in zip(items, told, times, strict=True):
+        told = self._classifier.predict([tweet.text for tweet in items], self._settings.min_confidence)
+        for tweet, language, time in zip(items, told.labels, times, strict=True):
             placed = WindowedValue(tweet, time, [window])
             yield placed if language == self._settings.language else TaggedOutput("others", placed)

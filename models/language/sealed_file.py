@@ -88,6 +88,8 @@ def kind_of(data: bytes) -> str:
     """
     length = int.from_bytes(data[:8], "little")
     try:
-        return str(json.loads(json.loads(data[8 : 8 + min(length, _LARGEST_HEADER)])["__metadata__"]["passport"])["format"])
+        return str(
+            json.loads(json.loads(data[8 : 8 + min(length, _LARGEST_HEADER)])["__metadata__"]["passport"])["format"]
+        )
     except UNFIT:
         return ""
