@@ -99,7 +99,7 @@ def test_repeated_and_broken_tweets_are_counted_as_such_and_nowhere_else(tmp_pat
     for line in repeated:
         lines.insert(chance.randrange(len(lines)), line)
     lines += [b'{"text": "no id or time"}', b"{"]
-    ledger = run(tmp_path, lines)
+    ledger = run(tmp_path, lines, language_by="source")
     assert (ledger.read, ledger.used, ledger.rejected, ledger.duplicate) == (652, 600, 2, 50)
     with Store(str(tmp_path / "out" / "trending.db")) as store:
         counts = {row.group["lang"]: row.values for row in store.query(by=["lang"])}
