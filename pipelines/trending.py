@@ -70,8 +70,8 @@ class Options(JobOptions):
     output: str = option("the folder for all results (default: a new one under runs/)", default="")
     store: str = option("the store of rollups (default: trending.db in the folder)", default="")
     language_by: Literal["source", "model", "both"] | None = option(
-        "who says the language: source, model, or both, which asks the model where the source says none (default: both, "
-        "or model where one is given)",
+        "who says the language: source, model, or both, which asks the model where the source says none "
+        "(default: both, or model where one is given)",
         default=None,
     )
     model: str = option("the file of a model that says the language (default: the one that comes along)", default="")
