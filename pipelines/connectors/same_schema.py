@@ -68,7 +68,9 @@ def layout_like(splits: Sequence[Split], path: str, added: type[Record], change:
     schemas = {split.source: schema_of(split.source) for split in splits}
     sound = {source: schema for source, schema in schemas.items() if schema is not None}
     if not sound:
-        raise ValueError(f"no schema can be read from {splits[0].source!r}, so {path!r} has none: is it a {suffix} file?")
+        raise ValueError(
+            f"no schema can be read from {splits[0].source!r}, so {path!r} has none: is it a {suffix} file?"
+        )
     first, schema = next(iter(sound.items()))
     for source, other in sound.items():
         if other != schema:
