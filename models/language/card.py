@@ -28,11 +28,12 @@ def model_card(classifier: LanguageClassifier, judged: Mapping[str, Any] | None 
 
 def _lines(classifier: LanguageClassifier, judged: Mapping[str, Any] | None) -> Iterator[str]:
     provenance: dict[str, Any] = classifier.passport["provenance"]
-    texts = provenance.pop("texts", {})
+    given = provenance.pop("texts", None)
+    texts = {k: v for k, v in given.items() if isinstance(v, int)} if isinstance(given, Mapping) else {}
     tables = {name: value for name, value in provenance.items() if isinstance(value, Mapping)}
     yield f"# Model card of the language classifier {classifier.sha256[:12]}"
     yield ""
-    yield "Tells the language of short texts by the n-grams in them, with confidence. It holds weights of hashed n-grams, no text."
+    yield "Tells the language of short texts by their n-grams, with confidence. It holds weights of hashed n-grams, no text."
     yield ""
     facts = {
         "SHA-256": classifier.sha256,
