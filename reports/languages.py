@@ -46,9 +46,7 @@ def languages_page(judged: Mapping[str, Any], title: str = "Languages") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "shown": numbers.shown, "exact": numbers.exact, "percent": numbers.percent, "text": numbers.text_of,
-    }  # fmt: skip
+    environment.filters |= {"shown": numbers.shown, "exact": numbers.exact, "text": numbers.text_of}
     of_people = [each["f1"] for each in judged["languages"].values() if each["texts"]]
     return environment.get_template("languages.html.j2").render(
         title=title,

@@ -20,8 +20,8 @@ def model_card(classifier: LanguageClassifier, judged: Mapping[str, Any] | None 
     """The card of a classifier, from its own passport; `judged` is what `judgement` says of it on held-out texts.
 
     >>> from models.language.classifier import default
-    >>> print(model_card(default())[:41])
-    # Model card of the language classifier f
+    >>> print(model_card(default()).splitlines()[2])
+    Tells the language of short texts by their n-grams. It holds weights of hashed n-grams, and no text.
     """
     return "\n".join(_lines(classifier, judged)) + "\n"
 
@@ -33,7 +33,7 @@ def _lines(classifier: LanguageClassifier, judged: Mapping[str, Any] | None) -> 
     tables = {name: value for name, value in provenance.items() if isinstance(value, Mapping)}
     yield f"# Model card of the language classifier {classifier.sha256[:12]}"
     yield ""
-    yield "Tells the language of short texts by their n-grams, with confidence. It holds weights of hashed n-grams, no text."
+    yield "Tells the language of short texts by their n-grams. It holds weights of hashed n-grams, and no text."
     yield ""
     facts = {
         "SHA-256": classifier.sha256,
@@ -46,9 +46,10 @@ def _lines(classifier: LanguageClassifier, judged: Mapping[str, Any] | None) -> 
     if texts:
         yield f"{sum(texts.values()):,} texts, by language:"
         yield ""
-        yield from _table(["language", "texts"], sorted(texts.items(), key=lambda each: (-each[1], each[0])))
+        most_first = sorted(texts, key=lambda name: (-texts[name], name))
+        yield from _table(["language", "texts"], ((name, texts[name]) for name in most_first))
     else:
-        yield f"Its passport does not say how many texts of which language. Its languages: {', '.join(classifier.labels)}."
+        yield f"It does not say on how many texts of its languages: {', '.join(map(_cell, classifier.labels))}."
     for name, values in sorted(tables.items()):
         yield from _heading(name.capitalize())
         yield from _table(["what", ""], values.items())
@@ -94,10 +95,10 @@ def _table(names: list[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
 
 
 def _cell(value: Any) -> str:
-    """A value that stays in its cell, and is no markup.
+    r"""A value that stays in its cell, and is no markup.
 
-    >>> _cell("a|b<i>"), _cell(12345)
-    ('a\\\\|b&lt;i&gt;', '12,345')
+    >>> print(_cell("a|b<i>"), _cell(12345))
+    a\|b&lt;i&gt; 12,345
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
