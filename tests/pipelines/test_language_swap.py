@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +86,8 @@ def test_a_newer_model_takes_over_under_load_and_every_batch_says_which_one_told
     (tmp_path / "swapping.py").write_text(_PROGRAM)
     command = [sys.executable, "-c", "import swapping; swapping.main()", str(out), address]
     command += [f"{tmp_path}/models/*.safetensors", prism]
-    with subprocess.Popen(command, cwd=tmp_path) as process:
+    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+    try:
         end = time.monotonic() + _PATIENCE
         for number, one in enumerate(models):
             if number:
@@ -93,6 +97,10 @@ def test_a_newer_model_takes_over_under_load_and_every_batch_says_which_one_told
                 assert time.monotonic() < end, f"model {number}: not in {_PATIENCE} s"
                 time.sleep(0.2)
         assert process.wait(_PATIENCE) == 0
+    finally:  # and what it started, which is of its session
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     texts = {str(event["id"]): event["text"] for event in map(source.event, range(_EVENTS * _SECONDS))}
     expected = {one.sha256: dict(zip(texts, one.predict(list(texts.values())).labels, strict=True)) for one in models}
