@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from models.language.card import model_card
@@ -38,6 +39,13 @@ def test_the_card_of_the_model_that_comes_along_says_on_what_it_was_trained() ->
     assert few
     assert set(few[1].split(", ")) == {name for name, count in provenance["texts"].items() if count < 500}
     assert "Not measured here" in card
+
+
+def test_the_card_in_the_docs_is_of_the_model_that_comes_along() -> None:
+    written = Path(__file__).parents[3] / "docs" / "language-model-card.md"
+    passport, heading, measured = written.read_text(encoding="utf-8").partition("## How right it is\n")
+    assert passport == model_card(default()).partition(heading)[0]
+    assert "texts 97." in measured
 
 
 def test_what_was_measured_is_told() -> None:
