@@ -86,7 +86,11 @@ def _parquet(schema: pa.Schema, added: type[Record], change: Change) -> ParquetR
     return ParquetRows(pa.schema([field.with_name(name) for name, field in columns.items()], schema.metadata))
 
 
-def _avro(schema: Mapping[str, Any], added: type[Record], change: Change) -> AvroRows:
+def _avro(schema: Any, added: type[Record], change: Change) -> AvroRows:
+    if not isinstance(schema, Mapping) or "fields" not in schema:
+        raise ValueError(
+            f"an Avro file must hold records to be written with columns more, got {schema!r}: write .jsonl"
+        )
     more = {field["name"]: field for field in avro_schema(added)["fields"]}
     columns = change({field["name"]: field for field in schema["fields"]}, more)
     described = {key: value for key, value in schema.items() if not key.startswith("__")}  # what fastavro adds

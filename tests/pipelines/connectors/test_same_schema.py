@@ -157,10 +157,13 @@ def test_files_of_several_schemas_or_kinds_or_none_are_refused(tmp_path: Path) -
     avro(tmp_path / "b.avro", [], name="Other")
     (tmp_path / "c.jsonl").write_bytes(b"{}\n")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
+    with (tmp_path / "whole.avro").open("wb") as target:
+        fastavro.writer(target, "long", [1])
     for asked, target, rule in (
         ("[ab].avro", "out.avro", "must have one schema, and '.*b.avro' has another than '.*a.avro'"),
         ("[ac].*", "out.avro", "all of it must be .avro, got '.*c.jsonl': write .jsonl"),
         ("a.avro", "out.parquet", "all of it must be .parquet, got '.*a.avro'"),
+        ("whole.avro", "out.avro", "an Avro file must hold records"),
         ("bad.parquet", "out.parquet", "no schema can be read from '.*bad.parquet'"),
     ):
         with pytest.raises(ValueError, match=rule):
