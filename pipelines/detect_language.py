@@ -3,7 +3,8 @@
     python -m pipelines detect_language --input sample:tweets.jsonl --output detected.jsonl
 
 Records are JSON objects or rows of Avro or Parquet with a field `text`, or plain lines. They keep all their fields; a
-lang that was there moves to lang_given. A text in which there is no letter is of the language und.
+lang that was there moves to lang_given. A text in which there is no letter is of the language und. What is read from
+.avro or .parquet can be written to a file that ends so as well, with the schema that it has.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 import apache_beam as beam
 import orjson
 
-from pipelines.connectors import read, write
+from pipelines.connectors import layout_like, read, write
 from pipelines.ledger import write_ledger
 from pipelines.options import JobOptions, option
 from transforms.accounting import CountWritten
-from transforms.detecting import DetectLanguage, load_classifier
+from transforms.detecting import DetectLanguage, Told, load_classifier, with_told
 from transforms.parsing import Payload, parse_line
 from transforms.windowing import ApplyWindow, WindowPolicy
 
@@ -29,7 +30,7 @@ class Options(JobOptions):
     """What to tell the language of, and how sure to be."""
 
     input: str = option("where records come from: a file, a glob, a directory, watch:DIRECTORY, or -")
-    output: str = option("where they go: a .jsonl file, a directory, or - for standard output")
+    output: str = option("where they go: a .jsonl file, one of the kind of the input, a directory, or -")
     text: str = option("the field that holds the text", default="text")
     model: str = option("the file of a classifier (default: the one that comes along)", default="")
     min_confidence: float = option("below it, a text is und", default=0.0)
@@ -39,8 +40,8 @@ class Options(JobOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.output.endswith((".avro", ".parquet")):
-            raise ValueError(f"output must be JSON, as records have any fields; write {self.output!r} as .jsonl")
+        if self.explain and self.output.endswith((".avro", ".parquet")):
+            raise ValueError(f"lang_why is JSON of n-grams, so --explain needs .jsonl to write, got {self.output!r}")
         if self.languages:
             load_classifier(self.model).among(self.among)
         _ = self.detect
@@ -84,11 +85,12 @@ class Rows:
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads records, tells the language of each, and writes them."""
     load_classifier(options.model)  # a damaged file is told now, not by a worker
+    layout = layout_like(options.input, options.output, Told, with_told)
     rows = pipeline | "Read" >> read(options.input, Rows(options.text).parse)
     files = (
         rows.records
         | "DetectLanguage" >> options.detect
         | "Window" >> ApplyWindow(options.window)
-        | "Write" >> write(options.output)
+        | "Write" >> write(options.output, layout=layout)
     )
     write_ledger(options, rows, policy=options.window, used=files | "CountDetected" >> CountWritten())

@@ -2,23 +2,27 @@
 
     python -m pipelines evaluate_language --input sample:tweets.jsonl --output judged.json
 
+--page judged.html draws them; --card card.md writes a model card, of them and what the model says of its own training.
 Records are as detect_language reads them, with the true language in the field lang. Those without one, or with the
 label und, are left out. What nobody could tell (a model that answers und) counts as wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from rich.console import Console
 
+from models.language.card import model_card
 from models.language.judging import Judged, judgement
 from pipelines.connectors import read, write
 from pipelines.detect_language import Rows
 from pipelines.ledger import write_ledger
-from pipelines.options import JobOptions, option
+from pipelines.options import JobOptions, UsageError, option
 from pipelines.results import read_json, table
 from transforms.accounting import CountRecords
 from transforms.detecting import CONFIDENCE, GIVEN, LANG, DetectLanguage, PartLabelled, Row, load_classifier
@@ -34,16 +38,24 @@ class Options(JobOptions):
     output: str = option("where the judgement goes: a .json file")
     text: str = option("the field that holds the text", default="text")
     model: str = option("the file of a classifier (default: the one that comes along)", default="")
+    page: str = option("where a page of the judgement goes, as judged.html (default: none)", default="")
+    card: str = option("where a model card goes, as card.md (default: none)", default="")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.output.endswith(".json"):
             raise ValueError(f"output must end in .json, got {self.output!r}; for example judged.json")
+        for name, ending in (("page", ".html"), ("card", ".md")):
+            place = getattr(self, name)
+            if place and not place.endswith(ending):
+                raise ValueError(f"{name} must end in {ending}, got {place!r}; for example judged{ending}")
 
 
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads labelled texts, tells their languages, and counts what was right."""
     classifier = load_classifier(options.model)
+    if options.page:
+        _drawing()  # what is not installed is told now, not after the run
     rows = pipeline | "Read" >> read(options.input, Rows(options.text).parse)
     chosen = rows.records | "Choose" >> PartLabelled()
     counts = (
@@ -66,6 +78,8 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
 def report(options: Options, console: Console) -> None:
     """Shows the languages that have the most texts, and what is taken for what."""
     judged = read_json(options.output)
+    if options.card:
+        _write(options.card, model_card(load_classifier(options.model), judged))
     if not judged["texts"]:
         console.print("there is no text whose language is told, so there was nothing to judge by", highlight=False)
         return
@@ -79,6 +93,26 @@ def report(options: Options, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if options.page:
+        _write(options.page, _drawing()(judged, "How right languages are told"))
+
+
+def _drawing() -> Callable[[Mapping[str, Any], str], str]:
+    """What draws the page; ValueError where it is not installed."""
+    try:
+        from reports.languages import languages_page  # noqa: PLC0415  what it needs is an extra
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"a page needs more than is installed: pip install 'streamsketch[report]' ({error})"
+        ) from error
+    return languages_page
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"a page or card must be a file that can be written, got {path}: {error.strerror}") from error
 
 
 def _forget(row: Row, text: str) -> Row:

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import apache_beam as beam
 from rich.console import Console, Group
@@ -31,6 +31,7 @@ from rollups.query import Answer
 from rollups.rising import StoredRise, always_there, find_rises
 from transforms.columnar import MeasureBatches
 from transforms.deduplication import DeduplicateApproximately
+from transforms.language_models import load_any
 from transforms.lateness import Gate
 from transforms.measures import parse_measures
 from transforms.parsing import parse_tweet
@@ -68,7 +69,12 @@ class Options(JobOptions):
     )
     output: str = option("the folder for all results (default: a new one under runs/)", default="")
     store: str = option("the store of rollups (default: trending.db in the folder)", default="")
-    model: str = option("a model that says the language (default: the source does)", default="")
+    language_by: Literal["source", "model", "both"] | None = option(
+        "who says the language: source, model, or both, which asks the model where the source says none "
+        "(default: both, or model where one is given)",
+        default=None,
+    )
+    model: str = option("the file of a model that says the language (default: the one that comes along)", default="")
     window: WindowPolicy = option("how long windows are, and how often they slide", default=WindowPolicy("10m/1m"))
     half_life: str = option("how long ago what is usual counts half", default="1h")
     score: float = option("from which score on an item is told", default=6.0)
@@ -92,11 +98,19 @@ class Options(JobOptions):
         }
         for name, default in defaults.items():
             object.__setattr__(self, name, getattr(self, name) or default)
+        object.__setattr__(self, "language_by", self.language_by or ("model" if self.model else "both"))
         super().__post_init__()
+        if self.model and self.language_by == "source":
+            raise ValueError(f"the source alone says the language, so --model {self.model} is not asked: leave out one")
         if self.state:
             raise ValueError(
                 f"what is usual is remembered beyond windows, and --state {self.state} keeps windows only: leave it out"
             )
+
+    @property
+    def asked(self) -> str | None:
+        """The file of the model that is asked for languages, "" for the one that comes along; None for no model."""
+        return None if self.language_by == "source" else self.model
 
     @property
     def trends(self) -> str:
@@ -124,6 +138,8 @@ class Options(JobOptions):
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads tweets, measures each language minute by minute, writes that behind, and tells what rises."""
     measures = parse_measures(MEASURES)
+    if options.model:
+        load_any(options.model)  # a damaged file is told now, not by a worker
     tweets = pipeline | "Read" >> read(options.input, parse_tweet, stamped=True)
     gate = tweets.records | "Gate" >> Gate(options.pane, FromStamps())
     told_apart = (
@@ -134,7 +150,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     sketches = (
         told_apart.fresh
         | "Free" >> ForgetTime()
-        | "Describe" >> DescribeTweets(options.model)
+        | "Describe" >> DescribeTweets(options.asked, believe=options.language_by == "both")
         | "Measure"
         >> MeasureBatches(by=["lang"], measures=sketches_of(measures), windows=options.pane, event_time="time")
     )

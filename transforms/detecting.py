@@ -27,6 +27,14 @@ LANG, CONFIDENCE, GIVEN, WHY = "lang", "lang_confidence", "lang_given", "lang_wh
 _BLOCK = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The columns that a record gets."""
+
+    lang: str
+    lang_confidence: float
+
+
 def load_classifier(path: str = "") -> LanguageClassifier:
     """The classifier in a file, or the one that comes along; ValueError where there is no file, or no sound one."""
     if not path:
@@ -158,9 +166,8 @@ def batch_with_languages(
     texts = [text or "" for text in batch.column(settings.text).to_pylist()]
     labels, confidence = detected(classifier, texts, settings)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    _move_given(columns)
-    columns |= {LANG: pa.array(labels, pa.string()).dictionary_encode(), CONFIDENCE: pa.array(confidence)}
-    return pa.RecordBatch.from_pydict(columns)
+    told = {LANG: pa.array(labels, pa.string()).dictionary_encode(), CONFIDENCE: pa.array(confidence)}
+    return pa.RecordBatch.from_pydict(with_told(columns, told))
 
 
 def detected(
@@ -176,16 +183,17 @@ def with_language(row: Mapping[str, Any], label: str, confidence: float, why: li
     >>> with_language({"id": 1, "lang": "xx"}, "en", 0.98765, None)
     {'id': 1, 'lang_given': 'xx', 'lang': 'en', 'lang_confidence': 0.9877}
     """
-    columns = dict(row)
-    _move_given(columns)
-    columns |= {LANG: label, CONFIDENCE: round(confidence, 4)}
+    columns = with_told(row, {LANG: label, CONFIDENCE: round(confidence, 4)})
     return columns if why is None else columns | {WHY: why}
 
 
-def _move_given(columns: dict[str, Any]) -> None:
-    if LANG in columns:
-        columns.setdefault(GIVEN, columns[LANG])
-        del columns[LANG]
+def with_told(columns: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns by name with those that were told; a `lang` among them becomes `lang_given`, unless there is one."""
+    given = dict(columns)
+    if LANG in given:
+        given.setdefault(GIVEN, given[LANG])
+        del given[LANG]
+    return {**given, **told}
 
 
 class LanguageCountsCoder(beam.coders.Coder):

@@ -23,7 +23,7 @@ from models.language.clustering import EUCLIDEAN, Geometry
 from models.language.features import Featurizer
 from models.language.mixture import LIKELIHOOD
 
-_FORMAT = "streamsketch.language"
+KIND = "streamsketch.language"
 _VERSION = 1
 # How each method tells which centre is nearest.
 GEOMETRIES: dict[str, Geometry] = {"scikit-learn": EUCLIDEAN, "lloyd": EUCLIDEAN, "kl-kmeans": LIKELIHOOD}
@@ -113,7 +113,7 @@ class LanguageModel:
     @property
     def _described(self) -> dict[str, Any]:
         return {
-            "format": _FORMAT,
+            "format": KIND,
             "version": _VERSION,
             "variant": self.featurizer.variant,
             "dimension": int(self.featurizer.dimension),
@@ -177,9 +177,9 @@ def _read(data: bytes) -> tuple[dict[str, Any], NDArray[np.float64]]:
         sealed = _digest(passport, centres)
     except _UNFIT as error:
         raise ModelFileError(f"a model file must hold centres and a passport, got {error!r}: {_ADVICE}") from error
-    if kind != (_FORMAT, _VERSION):
+    if kind != (KIND, _VERSION):
         raise ModelFileError(
-            f"a model file must be of {_FORMAT}, version {_VERSION}, got {kind}: read it with the release that wrote it"
+            f"a model file must be of {KIND}, version {_VERSION}, got {kind}: read it with the release that wrote it"
         )
     if len(tensors) + len(metadata) > 2:
         raise ModelFileError(f"a model file must hold nothing else, got {sorted([*tensors, *metadata])}: {_ADVICE}")

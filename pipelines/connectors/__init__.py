@@ -22,22 +22,24 @@ from urllib.parse import urlsplit
 
 import apache_beam as beam
 
-from pipelines.connectors import read_files, run_state, standard_streams
+from pipelines.connectors import read_files, run_state, same_schema, standard_streams
 from pipelines.connectors.addresses import parse_address, yes_or_no
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.feeds import LiveInput
 from pipelines.connectors.fields import names_of_fields
-from pipelines.connectors.formats import suffix_of
+from pipelines.connectors.formats import Format, suffix_of
 from pipelines.connectors.live_decoding import AsBatches, AsRecords
 from pipelines.connectors.manifests import WriteListedParts
 from pipelines.connectors.parts import Parts
 from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.read_live import ReadLive, pace_of
+from pipelines.connectors.same_schema import Change
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
+from transforms.schemas import Record
 from transforms.tables import Field
 
-__all__ = ["beside", "field_names", "has_end", "kept", "read", "read_batches", "write"]
+__all__ = ["beside", "field_names", "has_end", "kept", "layout_like", "read", "read_batches", "write"]
 
 # Systems that are read live, by the beginning of their addresses, and the modules that know them.
 _LIVE = {
@@ -108,6 +110,18 @@ def field_names(uri: str) -> list[str]:
     return names_of_fields(_file_uri(uri.partition("?")[0].removeprefix("watch:")))
 
 
+def layout_like(uri: str, output: str, added: type[Record], change: Change) -> Format | None:
+    """How rows of Avro or Parquet files are laid out in one more of their kind, with columns `added`; None for others.
+
+    Raises ValueError where `output` needs a schema and nothing that is read has one; see `same_schema.layout_like`.
+    """
+    if suffix_of(output) not in {".avro", ".parquet"}:
+        return None
+    if not has_end(uri) or uri == "-":
+        raise ValueError(f"{output!r} gets the schema of the files that are read, and {uri!r} is none: write .jsonl")
+    return same_schema.layout_like(read_files.find_splits(_file_uri(uri)), output, added, change)
+
+
 def _file_uri(uri: str) -> str:
     """The address of files, samples in their place; ValueError where it is none, or its file system is missing."""
     if uri.startswith("sample:"):
@@ -116,14 +130,16 @@ def _file_uri(uri: str) -> str:
     return uri
 
 
-def write(uri: str, suffix: str = ".jsonl", shards: int = 1, *, once: bool = True) -> beam.PTransform:
+def write(
+    uri: str, suffix: str = ".jsonl", shards: int = 1, *, once: bool = True, layout: Format | None = None
+) -> beam.PTransform:
     """Writes a collection and tells what was written: PCollection[T] -> PCollection[WrittenFile].
 
     A name with a known ending becomes one file, of a bounded collection; any other name is a directory, whose part
     files end in `suffix`. Where a run keeps its state, a run that goes on leaves out windows that were told before,
-    unless they are to be told more than `once`.
+    unless they are to be told more than `once`. `layout` is that of one file whose rows are no records of a type.
     """
-    return kept(_sink(uri, suffix, shards), once=once)
+    return kept(_sink(uri, suffix, shards, layout), once=once)
 
 
 def kept(sink: beam.PTransform, *, once: bool = True) -> beam.PTransform:
@@ -132,7 +148,7 @@ def kept(sink: beam.PTransform, *, once: bool = True) -> beam.PTransform:
     return state.kept(sink, once=once) if state else sink
 
 
-def _sink(uri: str, suffix: str, shards: int) -> beam.PTransform:
+def _sink(uri: str, suffix: str, shards: int, layout: Format | None) -> beam.PTransform:
     if uri == "-":
         return standard_streams.WriteStream("stdout")
     if uri == "stderr:":
@@ -145,7 +161,7 @@ def _sink(uri: str, suffix: str, shards: int) -> beam.PTransform:
     _require_file_system(uri)
     place = uri.partition("?")[0]
     if not place.endswith("/") and suffix_of(place) is not None:
-        return WriteFile(uri)
+        return WriteFile(uri, layout)
     _, how = parse_address(uri, {"by": str, "manifests": yes_or_no})
     write_parts = WriteListedParts if how.get("manifests") else WriteParts
     return write_parts(Parts(place.rstrip("/"), suffix, shards, how.get("by")))

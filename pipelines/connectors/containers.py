@@ -14,7 +14,7 @@ from pipelines.connectors.bounds import open_parquet
 from transforms.schemas import RecordCoder, arrow_schema, avro_schema, is_record_type, to_row
 
 _ROWS_A_BLOCK = 1000
-_SYNC_MARKER = b"streamsketch:avr"  # fixed, so that the same records make the same file
+SYNC_MARKER = b"streamsketch:avr"  # fixed, so that the same records make the same file
 
 
 class _Typed:
@@ -54,7 +54,7 @@ class Avro(_Typed):
 
     def write(self, stream: BinaryIO, rows: Iterable[bytes]) -> None:
         schema = avro_schema(self._record_type)
-        fastavro.writer(stream, schema, self._decode(rows), codec="deflate", sync_marker=_SYNC_MARKER)
+        fastavro.writer(stream, schema, self._decode(rows), codec="deflate", sync_marker=SYNC_MARKER)
 
 
 class Parquet(_Typed):

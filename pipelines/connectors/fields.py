@@ -49,7 +49,7 @@ def require_fields(splits: Sequence[Split], fields: Sequence[Field]) -> None:
     A file that cannot be read is passed over: it will be a reject.
     """
     for split in splits:
-        schema = _schema_of(split.source)
+        schema = schema_of(split.source)
         if schema is not None:
             names = list(_paths_of_arrow(schema) if isinstance(schema, pa.Schema) else _paths_of_avro(schema))
             for field in fields:
@@ -66,7 +66,8 @@ def _require(path: str, names: Sequence[str], source: str) -> None:
         raise ValueError(f"there is no field {path} in {source}: {advice(path, known)}")
 
 
-def _schema_of(source: str) -> Any:
+def schema_of(source: str) -> Any:
+    """The schema that the head of an Avro or Parquet file tells, of fastavro or pyarrow; None where it tells none."""
     suffix = suffix_of(source)
     if suffix not in {".parquet", ".avro"}:
         return None

@@ -36,12 +36,14 @@ NOTHING = b""  # asks for a file although there may be no record
 class WriteFile(beam.PTransform):
     """Writes a bounded collection to one file, in order of event time: PCollection[T] -> PCollection[WrittenFile].
 
-    The file appears at the end, whole, and also where there was no record. Its name decides its format.
+    The file appears at the end, whole, and also where there was no record. Its name decides its format, unless a
+    `layout` is given.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, layout: Format | None = None) -> None:
         super().__init__()
         self._path = path
+        self._layout = layout
         format_of(path)
         if FileSystems.exists(path):
             raise ValueError(f"{path!r} exists already and is never overwritten: choose another name, or remove it")
@@ -49,7 +51,7 @@ class WriteFile(beam.PTransform):
     def expand(self, records: beam.PCollection) -> beam.PCollection:
         if not records.is_bounded:
             raise ValueError(f"a stream without an end cannot become one file {self._path!r}: name a directory")
-        layout = format_of(self._path, records.element_type)
+        layout = self._layout or format_of(self._path, records.element_type)
         rows = records | ForgetTime() | "Encode" >> beam.ParDo(EncodeRow(layout, shards=1))
         always = records.pipeline | "Always" >> beam.Create([(0, NOTHING)]).with_output_types(tuple[int, bytes])
         return (

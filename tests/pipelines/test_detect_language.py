@@ -15,6 +15,7 @@ from rich.console import Console
 
 from models.language.classifier import default
 from pipelines import detect_language, launch
+from pipelines.options import UsageError
 from transforms.accounting import Ledger
 
 if TYPE_CHECKING:
@@ -62,6 +63,38 @@ def test_records_of_any_format_keep_their_fields(tmp_path: Path, name: str, fill
     assert all(0 <= row["lang_confidence"] <= 1 for row in rows)
 
 
+@pytest.mark.parametrize(("suffix", "fill"), [(".avro", avro), (".parquet", parquet)])
+def test_avro_and_parquet_keep_their_kind_and_their_schema(
+    tmp_path: Path, suffix: str, fill: Callable[[Path], None]
+) -> None:
+    source, target = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    fill(source)
+    for _ in range(2):  # what was given first stays, in a second run as well
+        options = detect_language.Options(input=str(source), output=str(target))
+        assert launch.run("detect_language", detect_language, options, [], Console(quiet=True)) == Ledger(
+            read=4, used=4
+        )
+        if suffix == ".avro":
+            with target.open("rb") as stream:
+                reader = fastavro.reader(stream)
+                schema: Any = reader.writer_schema
+                rows: list[Any] = list(reader)
+            kinds = {field["name"]: field["type"] for field in schema["fields"]}
+            assert kinds == {"id": "long", "text": "string", "lang_given": "string", "lang": "string",
+                             "lang_confidence": "double"}  # fmt: skip
+        else:
+            table = pq.read_table(target)
+            rows = table.to_pylist()
+            assert dict(zip(table.schema.names, table.schema.types, strict=True)) == {
+                "id": pa.int64(), "text": pa.string(), "lang_given": pa.string(), "lang": pa.string(),
+                "lang_confidence": pa.float64(),
+            }  # fmt: skip
+        assert {row["id"]: row["lang"] for row in rows} == TOLD
+        assert {row["id"]: row["text"] for row in rows} == {row["id"]: row["text"] for row in ROWS}
+        assert {row["lang_given"] for row in rows} == {"xx"}
+        source, target = target, tmp_path / f"again{suffix}"
+
+
 def test_lines_of_text_become_records(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("bonjour tout le monde\nguten Morgen alle zusammen\n", encoding="utf-8")
     _, rows = run(tmp_path, tmp_path / "in.txt")
@@ -105,13 +138,20 @@ def test_doubt_choice_reason_and_field_are_options(tmp_path: Path) -> None:
     [
         ({"languages": "en,klingon"}, "languages must be some of .* got klingon"),
         ({"min_confidence": 1.5}, "min_confidence must be between 0 and 1"),
-        ({"output": "out.parquet"}, "output must be JSON"),
+        ({"output": "out.parquet", "explain": True}, "lang_why is JSON of n-grams, so --explain needs .jsonl"),
         ({"model": "nowhere", "languages": "en"}, "there is no model 'nowhere'"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         detect_language.Options(**{"input": "in.jsonl", "output": "out.jsonl", **options})
+
+
+def test_a_schema_is_that_of_what_is_read(tmp_path: Path) -> None:
+    jsonl(tmp_path / "in.jsonl")
+    options = detect_language.Options(input=f"{tmp_path}/in.jsonl", output=f"{tmp_path}/out.parquet")
+    with pytest.raises(UsageError, match=r"all of it must be \.parquet, got '.*in\.jsonl'"):
+        launch.run("detect_language", detect_language, options, [], Console(quiet=True))
 
 
 @pytest.mark.prism

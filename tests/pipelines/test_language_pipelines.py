@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from models.language.artifact import LanguageModel
+from models.language.classifier import default
 from pipelines import collect_tweets, examine_tweets, filter_language, launch, train_language
 from pipelines.options import JobOptions, UsageError
 from transforms.accounting import Ledger
@@ -128,6 +129,42 @@ def test_a_damaged_model_is_refused_before_anything_runs(place: Path, tmp_path: 
         input=f"{place}/tweets/", model=str(damaged), output=f"{tmp_path}/x.jsonl", language="ja"
     )
     with pytest.raises(UsageError, match="model file"):
+        run(filter_language, options)
+
+
+def test_without_a_model_it_is_the_classifier_that_tells(place: Path, tmp_path: Path) -> None:
+    tweets = [orjson.loads(row) for row in made_up_tweets(300)]
+    told = default().predict([tweet["text"] for tweet in tweets])
+    (tmp_path / "own.safetensors").write_bytes(default().to_bytes())
+    for model, least in (("", 0.0), ("", 0.99), (f"{tmp_path}/own.safetensors", 0.0)):
+        output = tmp_path / f"{least}{bool(model)}.jsonl"
+        options = filter_language.Options(
+            input=f"{place}/tweets/", output=str(output), language="ja", model=model, min_confidence=least
+        )
+        kept = {
+            tweet["id"]
+            for tweet, label, sure in zip(tweets, told.labels, told.confidence.tolist(), strict=True)
+            if label == "ja" and sure >= least
+        }
+        assert run(filter_language, options) == Ledger(read=300, used=len(kept), filtered=300 - len(kept))
+        assert {orjson.loads(line)["id"] for line in output.read_bytes().splitlines()} == kept
+    assert {tweet["lang"] for tweet in tweets if tweet["id"] in kept} == {"ja"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({"language": "klingon"}, "languages must be some of .* got klingon"),
+        ({"cluster": 1}, "a classifier has no cluster 1: give the --model that train_language wrote"),
+        ({"language": "ja", "min_confidence": 2.0}, "min_confidence must be between 0 and 1"),
+        ({"language": "ja", "min_confidence": 0.5, "model": "language.safetensors"}, "clusters tell no confidence"),
+    ],
+)
+def test_what_a_model_cannot_tell_is_refused(place: Path, tmp_path: Path, asked: dict[str, Any], rule: str) -> None:
+    if "model" in asked:
+        asked = {**asked, "model": f"{place}/{asked['model']}"}
+    options = filter_language.Options(input=f"{place}/tweets/", output=f"{tmp_path}/x.jsonl", **asked)
+    with pytest.raises(UsageError, match=rule):
         run(filter_language, options)
 
 

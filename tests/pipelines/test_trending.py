@@ -13,6 +13,7 @@ import orjson
 import pytest
 from rich.console import Console
 
+from models.language.classifier import default
 from pipelines import launch, trending
 from pipelines.options import UsageError
 from rollups import Store
@@ -98,7 +99,7 @@ def test_repeated_and_broken_tweets_are_counted_as_such_and_nowhere_else(tmp_pat
     for line in repeated:
         lines.insert(chance.randrange(len(lines)), line)
     lines += [b'{"text": "no id or time"}', b"{"]
-    ledger = run(tmp_path, lines)
+    ledger = run(tmp_path, lines, language_by="source")
     assert (ledger.read, ledger.used, ledger.rejected, ledger.duplicate) == (652, 600, 2, 50)
     with Store(str(tmp_path / "out" / "trending.db")) as store:
         counts = {row.group["lang"]: row.values for row in store.query(by=["lang"])}
@@ -136,3 +137,32 @@ def test_windows_that_do_not_slide_are_refused() -> None:
         trending.Options.parse("trending", "", ["--window", "10m"])
     with pytest.raises(UsageError, match="windows must slide by a part of their size, got 10m/4m"):
         trending.Options.parse("trending", "", ["--window", "10m/4m"])
+
+
+def test_who_says_the_language_is_an_option(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "lang": "fr", "text": "good morning everyone"},
+        {"id": "2", "text": "see you at the station"},
+        {"id": "3", "lang": "und", "text": "guten Morgen alle zusammen"},
+        {"id": "4", "text": "😀"},
+    ]
+    lines = [orjson.dumps(row | {"created_at": (NOON + timedelta(seconds=7)).isoformat()}) for row in rows]
+    (tmp_path / "own.safetensors").write_bytes(default().to_bytes())
+    expected: dict[str, tuple[dict[str, str], list[str]]] = {
+        "unasked": ({}, ["de", "en", "fr", "und"]),
+        "source": ({"language_by": "source"}, ["fr", "und", "und", "und"]),
+        "model": ({"language_by": "model"}, ["de", "en", "en", "und"]),
+        "file": ({"model": f"{tmp_path}/own.safetensors"}, ["de", "en", "en", "und"]),
+        "both": ({"model": f"{tmp_path}/own.safetensors", "language_by": "both"}, ["de", "en", "fr", "und"]),
+    }
+    for name, (asked, languages) in expected.items():
+        assert run(tmp_path, lines, output=f"{tmp_path}/{name}", **asked) == Ledger(read=4, used=4)
+        with Store(f"{tmp_path}/{name}/trending.db") as store:
+            answers = store.query(measures=["count"], by=["lang"])
+            found = [answer.group["lang"] for answer in answers for _ in range(answer.values["count"])]
+        assert sorted(found) == languages
+
+
+def test_a_model_that_nobody_asks_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the source alone says the language, so --model m is not asked"):
+        trending.Options(input="in.jsonl", model="m", language_by="source")

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 
 from models.language import Featurizer, LanguageModel
+from models.language.classifier import default
 from transforms.schemas import Tweet
 from transforms.tweet_facts import FACTS, DescribeTweets, facts_of
 
@@ -75,3 +76,26 @@ def test_a_model_says_the_language() -> None:
     )  # fmt: skip
     said = [tweet(0, texts[0], lang="xx"), tweet(1, texts[1], lang="yy")]
     assert facts_of(said, model).column("lang").to_pylist() == ["en", "und"]
+
+
+def test_a_classifier_says_the_language_that_the_source_does_not(in_process: NewPipeline) -> None:
+    texts = ["good morning everyone", "see you at the station", "guten Morgen alle zusammen", "ok", "😀"]
+    given = ["fr", None, "und", None, None]
+    assert 0 < default().predict(["ok"]).confidence[0] < 0.8, "a text of which it is not sure"
+    said = [tweet(n, text, lang=lang) for n, (text, lang) in enumerate(zip(texts, given, strict=True))]
+    expected: dict[DescribeTweets, list[str]] = {
+        DescribeTweets(): ["fr", "und", "und", "und", "und"],
+        DescribeTweets("", believe=True): ["fr", "en", "de", "und", "und"],
+        DescribeTweets(""): ["en", "en", "de", "und", "und"],
+    }
+    with in_process() as pipeline:
+        tweets = pipeline | beam.Create(said).with_output_types(Tweet)
+        for name, (step, languages) in enumerate(expected.items()):
+            told = (
+                tweets
+                | f"Describe {name}" >> step
+                | f"Rows {name}" >> beam.FlatMap(lambda batch: batch.select(["length", "lang"]).to_pylist())
+                | f"Pairs {name}" >> beam.Map(lambda row: (row["length"], row["lang"]))
+            )
+            lengths = [len(text) for text in texts]
+            assert_that(told, equal_to(list(zip(lengths, languages, strict=True))), label=f"Told {name}")
