@@ -54,6 +54,9 @@ def write_ledger(
     for name, tallies in (windows or {}).items():
         if name not in {"read", *counts}:
             counts[name] = tallies | f"All{name.capitalize()}" >> beam.Map(_records).with_output_types(int)
+    if told:  # systems deliver again
+        again = [source.duplicates, *([counts["duplicate"]] if "duplicate" in counts else [])]
+        counts["duplicate"] = again | "Duplicates" >> beam.Flatten()
     counts |= {"read": source.read, "rejected": rejects | "CountRejects" >> CountWritten()}
     ledgers = counts | "Account" >> Account(told)
     if windows is not None:

@@ -22,6 +22,7 @@ import apache_beam as beam
 
 from pipelines.connectors import read_files, run_state, standard_streams
 from pipelines.connectors.decoding import ReadSplits
+from pipelines.connectors.feeds import LiveInput
 from pipelines.connectors.fields import names_of_fields
 from pipelines.connectors.formats import suffix_of
 from pipelines.connectors.live_decoding import AsBatches, AsRecords
@@ -52,6 +53,12 @@ def _live(uri: str) -> ModuleType | None:
     return importlib.import_module(f"pipelines.connectors.{name}") if name else None
 
 
+def _kept(live: LiveInput) -> LiveInput:
+    """A live system of a run, which can be read again where the run keeps a state."""
+    state = run_state.current()
+    return live.kept_in(state.log) if state else live
+
+
 def has_end(uri: str) -> bool:
     """Whether what is read from an address ends by itself."""
     return urlsplit(uri).scheme not in _LIVE
@@ -71,7 +78,7 @@ def read(
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
     if system := _live(uri):
         uri, pace = pace_of(uri)
-        return ReadLive(system.input_of(uri), AsRecords.by(decode), pace, limit, stamped=stamped)
+        return ReadLive(_kept(system.input_of(uri)), AsRecords.by(decode), pace, limit, stamped=stamped)
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
     return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
@@ -84,7 +91,7 @@ def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) ->
     """
     if system := _live(uri):
         uri, pace = pace_of(uri)
-        return ReadLive(system.input_of(uri), AsBatches(tuple(fields)), pace, stamped=stamped)
+        return ReadLive(_kept(system.input_of(uri)), AsBatches(tuple(fields)), pace, stamped=stamped)
     return ReadBatches(_file_uri(uri), fields)
 
 

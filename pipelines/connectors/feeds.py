@@ -58,6 +58,10 @@ class Feed(ABC):
         not at its end. A shard that nothing came from yet is told, too.
         """
 
+    def repeated(self) -> int:
+        """How many messages were left out since this was asked last: delivered again, and told before."""
+        return 0
+
     def acknowledge(self, mark: Mark) -> None:  # noqa: B027  most systems need not know
         """Everything up to a mark, of this feed or one before, is safe with the runner. May come twice, or never."""
 
@@ -92,6 +96,11 @@ class LiveInput(ABC):
     @abstractmethod
     def open(self, mark: Mark | None) -> Feed:
         """Opens the system at a mark, or where its address says. Cheap: a runner may open, close and reopen it."""
+
+    def kept_in(self, directory: str) -> LiveInput:
+        """The same for a run that keeps a state, with a log in a directory of it where it cannot be read again."""
+        del directory
+        return self
 
     def split(self, desired: int) -> list[LiveInput]:
         """Independent parts, at most so many, whose shards are read side by side."""

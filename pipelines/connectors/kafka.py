@@ -24,7 +24,7 @@ from pipelines.connectors.feeds import LiveInput, Mark
 from transforms.parsing import parse_time
 
 _PORT = 9092
-_CHECK = 10.0  # seconds
+_CHECK = 8.0  # seconds
 _STARTS = ("earliest", "latest", "stored")
 
 

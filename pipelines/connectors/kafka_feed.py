@@ -22,7 +22,7 @@ from pipelines.connectors.kafka import Cluster, KafkaTopic, start_time
 _LOGGER = logging.getLogger(__name__)
 _WAIT = 0.02  # seconds that a poll waits for messages
 _LOOK = 30.0  # seconds between two looks for new partitions
-_LOOK_AGAIN = 1.0  # seconds, while brokers cannot be reached
+_LOOK_AGAIN = 1.0  # seconds, where nothing comes: a broker that hangs looks like one that has nothing
 _ASK = 5.0  # seconds for an answer of a broker
 _FETCHED = 16 * 2**10  # KiB that wait to be polled, at most
 _NOBODY = "streamsketch"  # the group of those who commit nothing: there must be one
@@ -41,7 +41,8 @@ def partitions_of(cluster: Cluster, topic: str, patience: float) -> list[int]:
     try:
         told = consumer.list_topics(topic, timeout=patience).topics[topic]
     except KafkaException as error:
-        raise unreachable(cluster, topic, [*problems, error.args[0]]) from error
+        consumer.poll(0)  # which tells the problems
+        raise unreachable(cluster, topic, [error.args[0], *problems]) from error
     finally:
         consumer.close()
     if told.error is not None:
@@ -164,14 +165,16 @@ class KafkaFeed(Feed):
         _LOGGER.info("%s: %s", self._of.source, problem.str())
 
     def _look(self) -> None:
-        """Looks for new partitions, and whether brokers can be reached again."""
+        """Looks for new partitions, and whether brokers answer."""
         now = time.monotonic()
-        if now - self._looked < (_LOOK if self._reachable else _LOOK_AGAIN):
+        busy = self._reachable and not any(self._at_end.values())
+        if now - self._looked < (_LOOK if busy else _LOOK_AGAIN):
             return
         self._looked = now
         try:
             told = self._consumer.list_topics(self._of.topic, timeout=_LOOK_AGAIN / 2).topics[self._of.topic]
         except KafkaException:
+            self._reachable = False
             return
         self._reachable = told.error is None
         new = sorted(told.partitions.keys() - self._next.keys()) if self._of.partitions is None else []

@@ -145,14 +145,17 @@ class Log:
             if at > number:
                 yield message
 
-    def forget(self, number: int) -> None:
-        """Notes what is acknowledged; removes files that hold nothing else but the last, which keeps the count."""
+    def forget(self, number: int, keep: int | None = None) -> None:
+        """Notes what is acknowledged; removes files that hold nothing else, but the last, which keeps the count.
+
+        Files stay that hold a message from the number `keep` on.
+        """
         with self._changing:
             noted = self._directory / "acknowledged.tmp"
             noted.write_text(str(number))
             noted.replace(self._directory / "acknowledged")
             for start, following in itertools.pairwise(sorted(self._sizes)):
-                if following <= number:
+                if following <= (number if keep is None else min(number, keep)):
                     self._path(start).unlink(missing_ok=True)
                     del self._sizes[start]
 

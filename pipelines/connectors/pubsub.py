@@ -1,23 +1,25 @@
 """Google Cloud Pub/Sub: reads a subscription, writes to a topic.
 
-    pubsub://projects/P/subscriptions/S?time=ATTRIBUTE&id=ATTRIBUTE&remember=10m
+    pubsub://projects/P/subscriptions/S?time=ATTRIBUTE&id=ATTRIBUTE&remember=10m&log=DIR
     pubsub://projects/P/topics/T?key=FIELD
 
 The time of a message is an attribute (milliseconds since 1970, or ISO 8601 with a zone) or else when it was published;
-its id is an attribute, for those that are published again, or else the one that Pub/Sub gave it. Where
+its id is an attribute, for those that are published again, or else the one that Pub/Sub gave it. With `log`, messages
+are acknowledged when they are on the disk (see Logged), and else when a runner's checkpoint has them. Where
 PUBSUB_EMULATOR_HOST is set, that emulator is used, and no credentials are looked for.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import apache_beam as beam
 
 from pipelines.connectors.addresses import parse_address
-from pipelines.connectors.feeds import LiveInput, Mark
+from pipelines.connectors.feeds import Feed, LiveInput, Mark
+from pipelines.connectors.logged import Logged
 from transforms.windows import parse_duration
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class PubSubInput(LiveInput):
     time_attribute: str | None = None
     id_attribute: str | None = None
     remember: float = 600.0  # seconds
+    log: str | None = None
 
     @property
     def source(self) -> str:
@@ -51,7 +54,14 @@ class PubSubInput(LiveInput):
         except FAILS as error:
             raise unreachable(self.subscription, error) from error
 
-    def open(self, mark: Mark | None) -> PubSubFeed:
+    def open(self, mark: Mark | None) -> Feed:
+        from pipelines.connectors.pubsub_feed import knowing  # noqa: PLC0415
+
+        if self.log is None:
+            return self._feed(mark)
+        return Logged(lambda ids: self._feed(knowing(ids)), self.log, mark, self.remember)
+
+    def _feed(self, mark: Mark | None) -> PubSubFeed:
         from pipelines.connectors.pubsub_feed import PubSubFeed  # noqa: PLC0415
 
         return PubSubFeed(
@@ -62,12 +72,15 @@ class PubSubInput(LiveInput):
             remember=self.remember,
         )
 
+    def kept_in(self, directory: str) -> PubSubInput:
+        return replace(self, log=self.log or directory)
+
 
 def input_of(uri: str) -> PubSubInput:
     """The subscription of an address. Raises ValueError where it names none, or Google's library is missing."""
-    parts, values = parse_address(uri, {"time": str, "id": str, "remember": parse_duration})
+    parts, values = parse_address(uri, {"time": str, "id": str, "remember": parse_duration, "log": str})
     name = _name(uri, f"{parts.netloc}{parts.path}", "subscriptions")
-    return PubSubInput(name, values.get("time"), values.get("id"), values.get("remember", 600.0))
+    return PubSubInput(name, values.get("time"), values.get("id"), values.get("remember", 600.0), values.get("log"))
 
 
 def write_to(uri: str) -> beam.PTransform:

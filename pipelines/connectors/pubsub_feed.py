@@ -18,7 +18,6 @@ from typing import Any
 
 import google.auth.exceptions as auth
 import numpy as np
-from apache_beam.metrics import Metrics
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 
@@ -70,6 +69,13 @@ class _Known:
     at: float
 
 
+def knowing(ids: Iterable[str]) -> Mark:
+    """The mark of a feed that leaves out messages of these ids."""
+    known = np.array(DEFAULT.hash_many(list(ids)), "<u8")
+    text = base64.b85encode(known.tobytes()).decode()
+    return {"version": _VERSION, "position": 0, "known": [text], "session": "", "number": 0}
+
+
 class PubSubFeed(Feed):
     """A subscription that is read in one place: every message is told once, whatever is delivered again.
 
@@ -102,8 +108,7 @@ class PubSubFeed(Feed):
         self._hashes: set[int] = set()
         for text in mark["known"] if mark else []:
             self._learn(np.frombuffer(base64.b85decode(text), "<u8"), text)
-        self._repeated = Metrics.counter("streamsketch.pubsub", "repeated")
-        self.repeated = 0
+        self._repeated = 0
         self._guard = threading.Condition()
         self._buffer: deque[Any] = deque()
         self._buffered = 0  # bytes
@@ -147,10 +152,12 @@ class PubSubFeed(Feed):
         if news:
             array = np.array(news, "<u8")
             self._learn(array, base64.b85encode(array.tobytes()).decode())
-        if again := len(received) - len(fresh):
-            self.repeated += again
-            self._repeated.inc(again)
+        self._repeated += len(received) - len(fresh)
         return fresh
+
+    def repeated(self) -> int:
+        number, self._repeated = self._repeated, 0
+        return number
 
     def _message(self, message: Any, name: str) -> Message:
         attributes = dict(message.attributes)

@@ -18,7 +18,7 @@ from apache_beam.io.unbounded_source import CheckpointMark, ReadFromUnboundedSou
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from pipelines.connectors import draining, run_state
+from pipelines.connectors import back_pressure, draining, run_state
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
 from pipelines.connectors.live_decoding import Decoding
@@ -27,6 +27,8 @@ from transforms.schemas import Reject
 from transforms.windows import parse_duration
 
 _BLOCK = 1000  # messages at most
+_TOGETHER = 10_000  # messages in a bundle at most, for a while after a sink was behind
+_STRAINED = 10.0  # seconds of that while
 _POLL = 0.1  # seconds until a system that had nothing is asked again
 _VERSION = 1
 
@@ -85,7 +87,9 @@ def pace_of(uri: str) -> tuple[str, Pace]:
 
 
 class ReadLive(beam.PTransform):
-    """Decodes the messages of a live system: `.records` at their event times, `.rejects`, and `.read`, how many.
+    """Decodes the messages of a live system: `.records` at their event times, `.rejects`, and how many it was.
+
+    `.read` counts all that were delivered, `.duplicates` those of them that were delivered again, which are left out.
 
     A record without a time of its own came about when its system says that it was written. The watermark follows event
     times (see EventClock). `stamped`, records are pairs of how far their shard had come before them and
@@ -119,8 +123,8 @@ class ReadLive(beam.PTransform):
             | "Blocks" >> ReadFromUnboundedSource(self._source.in_one() if one else self._source, poll_interval=_POLL)
             | "Open"
             >> beam.ParDo(_Open(self._source.decoding, stamped=self._stamped))
-            .with_output_types(tuple[Any, kind] if self._stamped else kind, rejects=Reject, read=int)
-            .with_outputs("rejects", "read", main="records")
+            .with_output_types(tuple[Any, kind] if self._stamped else kind, rejects=Reject, read=int, duplicates=int)
+            .with_outputs("rejects", "read", "duplicates", main="records")
         )
 
 
@@ -130,7 +134,7 @@ Part: TypeAlias = tuple[list[Any], list[int], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What came together: decoded parts by shard, rejects, and how many messages it was.
+    """What came together: decoded parts by shard, rejects, and how many messages it was with those left out.
 
     It stands at a time of its own, which is not late, where it is counted.
     """
@@ -139,6 +143,7 @@ class Block:
     parts: list[Part]
     rejects: list[Reject]
     read: int
+    duplicates: int
 
 
 class _Open(beam.DoFn):
@@ -153,6 +158,8 @@ class _Open(beam.DoFn):
             yield TaggedOutput("rejects", reject)
         advance("Read", block.read)
         yield TaggedOutput("read", block.read)
+        if block.duplicates:
+            yield TaggedOutput("duplicates", block.duplicates)
 
 
 @dataclass(frozen=True)
@@ -240,8 +247,11 @@ class LiveReader(UnboundedReader):
         self._feed = self._lease.feed
         if self._state:
             self._state.on_final = self._give_back
-        self._block = Block(self._told, [], [], 0)
+        self._block = Block(self._told, [], [], 0, 0)
         self._allowance = _Allowance(source.pace.rate, self._now)
+        self._duplicates = 0  # since the last block
+        self._strained = float("-inf")  # when a sink was behind
+        self._together = 0  # messages since a bundle began
         self._ended = False
         self._finishing = False
 
@@ -257,11 +267,12 @@ class LiveReader(UnboundedReader):
         if draining.is_asked() and not self._finishing:
             self._finishing = True
             self._ended = not self._feed.finish()
-        if self._ended:
+        if self._ended or (self._must_wait() and not self._finishing):
             return False
         before = self._mark() if self._state and self._state.is_due() else None
         messages = self._feed.poll(most) if most else []
-        if not messages:
+        self._duplicates += self._feed.repeated()
+        if not messages and not self._duplicates:
             # The end may be told only after there was nothing left.
             self._ended = bool(most) and (self._finishing or self._feed.ended())
             self._clock.rest(self._feed.at_end(), self._now())
@@ -271,6 +282,7 @@ class LiveReader(UnboundedReader):
             return False
         self._allowance.spend(len(messages))
         self._read += len(messages)
+        self._together += len(messages)
         self._block = self._decoded(messages)
         if self._state:
             latest = max((max(times) for _, times, _ in self._block.parts if times), default=self._block.at)
@@ -278,6 +290,17 @@ class LiveReader(UnboundedReader):
             self._clock.leaps.clear()
             self._state.reached = self._told
         return True
+
+    def _must_wait(self) -> bool:
+        """Whether sinks are to catch up first: then a bundle ends, and reading goes on in a moment."""
+        if back_pressure.is_behind(self._told):
+            self._strained, self._together = self._now(), 0
+            return True
+        # After that, a sink gets word of a little before more is read.
+        wait = self._together >= _TOGETHER and self._now() < self._strained + _STRAINED
+        if wait:
+            self._together = 0
+        return wait
 
     def _mark(self) -> dict[str, Any]:
         return {"feed": self._feed.mark(), "clock": self._clock.state(), "read": self._read}
@@ -296,8 +319,10 @@ class LiveReader(UnboundedReader):
             items, times, rejected = self._source.decoding.decode(of_shard, self._source.live.source)
             parts.append((items, times, self._clock.see(shard, times)))
             rejects += rejected
-        earliest = min((min(times) for _, times, _ in parts if times), default=round(messages[0].written * 1e6))
-        block = Block(max(self._told, earliest), parts, rejects, len(messages))
+        written = (round(message.written * 1e6) for message in messages[:1])
+        earliest = min((min(times) for _, times, _ in parts if times), default=next(written, self._told))
+        duplicates, self._duplicates = self._duplicates, 0
+        block = Block(max(self._told, earliest), parts, rejects, len(messages) + duplicates, duplicates)
         self._clock.rest(self._feed.at_end(), self._now())
         self._told = self._clock.watermark(self._now())
         return block

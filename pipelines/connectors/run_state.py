@@ -88,6 +88,11 @@ class RunState:
         self._withdraw()
         self._written = self._open("written.jsonl", [])
 
+    @property
+    def log(self) -> str:
+        """The directory for what cannot be read again."""
+        return str(self._folder / "log")
+
     def resume(self) -> dict[str, Any] | None:
         """The mark to go on at: before everything of windows that are not final. None at the beginning."""
         return self._spans[0].mark if self._spans else None

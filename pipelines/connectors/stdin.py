@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.connectors.addresses import parse_address
 from pipelines.connectors.feeds import LiveInput, Mark
@@ -31,6 +31,9 @@ class Stdin(LiveInput):
 
     def open(self, mark: Mark | None) -> Received:
         return Received(self.source, self._chunks(), self.log, mark)
+
+    def kept_in(self, directory: str) -> Stdin:
+        return replace(self, log=self.log or directory)
 
     def _chunks(self) -> Iterator[bytes]:
         while True:

@@ -10,7 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.connectors.addresses import parse_address
 from pipelines.connectors.feeds import LiveInput, Mark, Unreachable
@@ -42,6 +42,9 @@ class Tcp(LiveInput):
 
     def open(self, mark: Mark | None) -> Received:
         return Received(self.source, self._chunks(), self.log, mark)
+
+    def kept_in(self, directory: str) -> Tcp:
+        return replace(self, log=self.log or directory)
 
     def _chunks(self) -> Iterator[bytes | None]:
         wait = _TICK

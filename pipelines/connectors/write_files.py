@@ -23,6 +23,7 @@ from apache_beam.utils.timestamp import Timestamp
 from apache_beam.utils.windowed_value import PaneInfo
 
 from pipelines.connectors import run_state
+from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.formats import Format, format_of
 from transforms.progress import advance
 from transforms.schemas import EPOCH, WrittenFile
@@ -133,7 +134,9 @@ class _WritePart(beam.DoFn):
         path = FileSystems.join(self._directory, ".".join(parts) + self._suffix)
         if state := run_state.current():
             state.write(path, window)
-        yield write_file(path, self._layout, ordered)
+        with writing(window.max_timestamp().micros):
+            written = write_file(path, self._layout, ordered)
+        yield written
 
 
 def write_file(path: str, layout: Format, rows: list[bytes]) -> WrittenFile:

@@ -12,12 +12,13 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.kafka import Cluster
 from pipelines.connectors.kafka_feed import partitions_of, unreachable
 from pipelines.connectors.lines import Lines
 from transforms.schemas import WrittenFile
 
-_CHECK = 10.0  # seconds
+_CHECK = 8.0  # seconds
 _DELIVER = 120.0  # seconds, retries included
 
 
@@ -74,8 +75,10 @@ class _Produce(beam.DoFn):
             self._problems.append(problem)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        latest = max((window.max_timestamp().micros for window in self._written), default=0)
         try:
-            left = self._producer.flush(_DELIVER)
+            with writing(latest):
+                left = self._producer.flush(_DELIVER)
         except KafkaException as error:
             self._problems.append(error.args[0])
             left = 0

@@ -14,6 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 
+from pipelines.connectors.back_pressure import writing
 from pipelines.connectors.lines import Lines
 from pipelines.connectors.pubsub_feed import FAILS, unreachable
 from transforms.schemas import WrittenFile
@@ -81,9 +82,11 @@ class _Publish(beam.DoFn):
         return "" if value is None else str(value)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
+        latest = max((window.max_timestamp().micros for window in self._written), default=0)
         try:
-            for future in self._futures:
-                future.result(timeout=_PUBLISH)
+            with writing(latest):
+                for future in self._futures:
+                    future.result(timeout=_PUBLISH)
         except BaseException as error:
             # After a failure a client takes no more messages of that key: the next try has a client of its own.
             self._client = None

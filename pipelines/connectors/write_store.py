@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.utils.windowed_value import PaneInfo, PaneInfoTiming
 
+from pipelines.connectors.back_pressure import writing
 from rollups import Leaf, Store, StoredMeasure
 from transforms.combining import SketchCombineFn
 from transforms.measures import Measure
@@ -75,6 +76,7 @@ class _WriteLeaves(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._leaves: list[Leaf] = []
+        self._until = 0
 
     def process(
         self,
@@ -86,13 +88,15 @@ class _WriteLeaves(beam.DoFn):
         start, _ = window_bounds(window)
         if start is None:
             raise ValueError("what is kept are windows, got one that never ends: use windows of one size")
+        self._until = max(self._until, window.max_timestamp().micros)
         closed = pane.timing != PaneInfoTiming.EARLY
         self._leaves.append(Leaf(start.micros, key, sketches["count"].count, sketches, closed))
         if len(self._leaves) >= _TOGETHER:
             self.finish_bundle()
 
     def finish_bundle(self) -> None:
-        written = self._store.write(self._contribution, self._leaves, rebuild=self._rebuild)
+        with writing(self._until):
+            written = self._store.write(self._contribution, self._leaves, rebuild=self._rebuild)
         self._leaves = []
         if written.refused:
             _LOGGER.warning(

@@ -30,6 +30,9 @@ from transforms.windows import parse_duration
 # Beam's DirectRunner is one of three runners, and may be a download; this is the one in this process, everywhere.
 DEFAULT_RUNNER = "FnApiRunner"
 
+# Seconds. Beam says that its time-out for answers of a runner does not end jobs, and ends each that is longer by it.
+_LONGEST = 10 * 365 * 24 * 3600
+
 _STEP = re.compile(r"(?P<reason>.*) \[while running '(?P<step>.*)'\]", re.DOTALL)
 
 
@@ -62,6 +65,8 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
         keep_state_uncached()
     if asked.runner == prism.RUNNER:
         prism.require_prism(pipeline_options, talk)
+    if not has_end(options.input):
+        pipeline_options.view_as(PortableOptions).job_server_timeout = _LONGEST
     with keeping(_state(options, pipeline_options)) as state:
         _run(name, job, options, pipeline_options, state, talk)
     report = getattr(job, "report", None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -17,12 +16,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from pipelines.connectors import kafka
+from pipelines.connectors.feeds import Unreachable
 from pipelines.connectors.generate import Generated
 from rollups import Store
+from tests.pipelines.kills import killed
 
 if TYPE_CHECKING:
     from tests.pipelines.conftest import RunLive
@@ -34,8 +37,13 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.
 <groupId>streamsketch</groupId><artifactId>kafka</artifactId><version>1</version><dependencies><dependency>
 <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{_VERSION}</version>
 </dependency></dependencies></project>"""
-_PATIENCE = 90.0  # seconds, for what takes a few where nothing else is going on
-_EVENTS = 2000  # a second
+_PATIENCE = 120.0  # seconds, for what takes a few where nothing else is going on
+_EVENTS = 10_000  # a second
+_MESSAGES = 1_000_000
+_PARTITIONS = 4
+_KILLS = 5
+_PAUSE = 30.0  # seconds
+_KEYSTORE = "changeit"
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +76,7 @@ class Broker:
     folder: Path
     jars: Path
     port: int
+    guarded: int  # the port where names, passwords and TLS are asked for
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,13 +85,22 @@ class Broker:
 
     def configure(self) -> None:
         controller = free_port()
+        guarded = f"SASL_SSL://127.0.0.1:{self.guarded}"
+        self._make_key()
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"PLAINTEXT://{self.address},{guarded},CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address},{guarded}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_ssl.plain.sasl.jaas.config": (
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_ana="open sesame";'
+            ),
+            "ssl.keystore.location": f"{self.folder}/key.p12",
+            "ssl.keystore.password": _KEYSTORE,
+            "ssl.keystore.type": "PKCS12",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": f"{self.folder}/data",
             "offsets.topic.replication.factor": "1",
@@ -97,6 +115,14 @@ class Broker:
         (self.folder / "server.properties").write_text(lines)
         formatting = self._java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c")
         subprocess.run(formatting, check=True, timeout=60, capture_output=True)
+
+    def _make_key(self) -> None:
+        """A key of the broker's own, and the certificate that clients trust."""
+        store = ["-alias", "broker", "-keystore", "key.p12", "-storetype", "PKCS12", "-storepass", _KEYSTORE]
+        named = ["-keyalg", "RSA", "-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1", "-validity", "2"]
+        for arguments in (["-genkeypair", *named], ["-exportcert", "-rfc", "-file", "ca.pem"]):
+            command = ["keytool", *arguments, *store]
+            subprocess.run(command, cwd=self.folder, check=True, timeout=60, capture_output=True)
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*", program, *arguments]
@@ -120,17 +146,23 @@ class Broker:
         self.process.kill()
         self.process.wait()
 
+    def pause(self, seconds: float) -> None:
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
 
 @pytest.fixture
 def broker(tmp_path: Path, kafka_jars: Path) -> Iterator[Broker]:
     folder = tmp_path / "kafka"
     folder.mkdir()
-    one = Broker(folder, kafka_jars, free_port())
+    one = Broker(folder, kafka_jars, free_port(), free_port())
     one.configure()
     try:
         one.start()
         admin = AdminClient({"bootstrap.servers": one.address})  # while it lives, its answers come
-        admin.create_topics([NewTopic("events", 4, 1)])["events"].result(30)
+        admin.create_topics([NewTopic("events", _PARTITIONS, 1)])["events"].result(30)
         yield one
     finally:
         one.kill()
@@ -155,14 +187,21 @@ class Load:
         for number in range(self.source.limit):
             while time.time() < self.source.start + number / self.source.events:
                 self.producer.poll(0.01)
-            self.producer.produce("events", self.source.payload(number), str(number % 97), on_delivery=self._delivered)
+            self._send(self.source.payload(number), str(number % 97))
         self.lost += self.producer.flush(_PATIENCE)
+
+    def _send(self, payload: bytes, key: str) -> None:
+        while True:
+            try:
+                return self.producer.produce("events", payload, key, on_delivery=self._delivered)
+            except BufferError:  # as much waits as may wait
+                self.producer.poll(0.1)
 
     def _delivered(self, problem: object, _: object) -> None:
         self.lost += problem is not None
 
     def wait(self) -> None:
-        self.thread.join(_PATIENCE)
+        self.thread.join(self.source.limit / _EVENTS + _PATIENCE)
         assert not self.thread.is_alive()
         assert not self.lost
 
@@ -183,50 +222,98 @@ def counts(store: Path) -> dict[tuple[datetime, str], int]:
 
 def flags_of(broker: Broker, tmp_path: Path) -> list[str]:
     source = f"kafka://{broker.address}/events?group=test&bound=3s"
-    where = ["--input", source, "--store", f"{tmp_path}/live.db", "--state", f"{tmp_path}/state"]
-    return [*where, "--event-time", "time", "--by", "lang", "--window", "4s, lateness 60s, early every 1s"]
+    by = ["--event-time", "time", "--by", "lang", "--window", "4s, lateness 10s, early every 1s"]
+    return ["--input", source, "--store", f"{tmp_path}/live.db", *by]
+
+
+def committed(broker: Broker) -> dict[int, int]:
+    """The offset of each partition that the group has committed, for those who look at lags."""
+    asked = ConsumerGroupTopicPartitions("test", [TopicPartition("events", number) for number in range(_PARTITIONS)])
+    admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+    (told,) = admin.list_consumer_group_offsets([asked]).values()
+    return {place.partition: place.offset for place in told.result(30).topic_partitions or ()}
+
+
+def ends(broker: Broker) -> dict[int, int]:
+    """The offset behind the last message of each partition."""
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "nobody"})
+    places = [TopicPartition("events", number) for number in range(_PARTITIONS)]
+    try:
+        return {place.partition: consumer.get_watermark_offsets(place, 30)[1] for place in places}
+    finally:
+        consumer.close()
+
+
+def events(limit: int) -> Generated:
+    return Generated(start=float(int(time.time()) + 4), events=_EVENTS, limit=limit)
 
 
 def test_nothing_is_lost_or_doubled_when_the_broker_is_killed_and_paused(
     tmp_path: Path, run_live: RunLive, broker: Broker
 ) -> None:
-    source = Generated(start=float(int(time.time()) + 4), events=_EVENTS, limit=100_000)
+    source = events(_MESSAGES)
     load, chance = Load(broker, source), random.Random(3)
+    store = tmp_path / "live.db"
     with run_live("rollup", *flags_of(broker, tmp_path)) as run:
-        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) > 5000, "it reads")
-        for _ in range(3):
+        run.wait_for(lambda: sum(counts(store).values()) > 5000, "it reads")
+        for _ in range(_KILLS):
             broker.kill()
             time.sleep(chance.uniform(0, 2))
             broker.start()
             time.sleep(chance.uniform(1, 3))
-        assert broker.process
-        broker.process.send_signal(signal.SIGSTOP)
-        time.sleep(10)
-        broker.process.send_signal(signal.SIGCONT)
+        broker.pause(_PAUSE)
         load.wait()
-        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) == source.limit, "it read all")
+        run.wait_for(lambda: sum(counts(store).values()) == source.limit, "it read all")
+        run.wait_for(lambda: committed(broker) == ends(broker), "all is committed")
         run.press_ctrl_c()
         run.wait_for_the_end()
         assert f"rollup: {source.limit:,} read = {source.limit:,} used" in run.said()
-    assert counts(tmp_path / "live.db") == expected(source)
+    assert counts(store) == expected(source)
 
 
 def test_nothing_is_lost_or_doubled_when_the_pipeline_is_killed(
     tmp_path: Path, run_live: RunLive, broker: Broker
 ) -> None:
-    source = Generated(start=float(int(time.time()) + 4), events=_EVENTS, limit=100_000)
+    source = events(_MESSAGES)
     load, chance = Load(broker, source), random.Random(4)
-    read = 0
-    for _ in range(4):
-        with run_live("rollup", *flags_of(broker, tmp_path)) as run:
-            run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) > read + 2000, "it reads what is new")  # noqa: B023
-            time.sleep(chance.uniform(0, 3))
-            os.killpg(run.process.pid, signal.SIGKILL)
-            run.process.wait()
-        read = sum(counts(tmp_path / "live.db").values())
+    state, store = tmp_path / "state", tmp_path / "live.db"
+    flags = [*flags_of(broker, tmp_path), "--state", str(state)]
+    for _ in range(_KILLS):
+        with run_live("rollup", *flags) as run:
+            assert killed(run, state, chance, open_for=timedelta(seconds=14)) >= 1000
     load.wait()
-    with run_live("rollup", *flags_of(broker, tmp_path)) as run:
-        run.wait_for(lambda: sum(counts(tmp_path / "live.db").values()) == source.limit, "it read all")
+    with run_live("rollup", *flags) as run:
+        run.wait_for(lambda: sum(counts(store).values()) == source.limit, "it read all")
         run.press_ctrl_c()
         run.wait_for_the_end()
-    assert counts(tmp_path / "live.db") == expected(source)
+    assert counts(store) == expected(source)
+    lines = map(orjson.loads, (state / "marks.jsonl").read_bytes().splitlines())
+    *_, last = (line["mark"]["feed"]["offsets"] for line in lines if "mark" in line)
+    for partition, offset in committed(broker).items():
+        assert 0 < offset <= last[str(partition)] <= ends(broker)[partition]
+
+
+def test_a_wrong_topic_and_wrong_credentials_are_told_in_a_sentence(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Unreachable, match=r"there is no topic 'evnets' at .*: create it, or see how it is written"):
+        kafka.input_of(f"kafka://{broker.address}/evnets").check()
+    monkeypatch.setenv("KAFKA_PASSWORD", "open sesame")
+    guarded = (
+        f"kafka://127.0.0.1:{broker.guarded}/events?username=ana&password=env:KAFKA_PASSWORD&ca={broker.folder}/ca.pem"
+    )
+    producer = Producer({"bootstrap.servers": broker.address})
+    producer.produce("events", b"a secret")
+    assert producer.flush(30) == 0
+    feed = kafka.input_of(guarded).open(None)
+    end = time.monotonic() + _PATIENCE
+    while not (found := feed.poll(1)):
+        assert time.monotonic() < end
+    feed.close()
+    assert found[0].payload == b"a secret"
+    for name, value in (("username=ana", "username=bea"), ("env:KAFKA_PASSWORD", f"file:{tmp_path}/other")):
+        (tmp_path / "other").write_text("open barley")
+        with pytest.raises(Unreachable, match=r"refuses the credentials: .*: see username, password and ca"):
+            kafka.input_of(guarded.replace(name, value)).check()
+    with pytest.raises(Unreachable, match=r"refuses the credentials: .*: see username, password and ca"):
+        kafka.input_of(guarded.partition("&ca=")[0]).check()  # nobody vouches for the broker's certificate

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,21 +10,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import pytest
 
 from pipelines.connectors.generate import Generated
 from rollups import Store
+from tests.pipelines.kills import killed
 from transforms.parsing import parse_time
 
 if TYPE_CHECKING:
-    from tests.pipelines.conftest import Run, RunLive
+    from tests.pipelines.conftest import RunLive
 
 pytestmark = pytest.mark.prism
 
 EVENTS = 2000  # a second
 WINDOW = timedelta(seconds=4)
-OPEN = 6  # seconds at most from an event until its window is final, lateness included
+OPEN = timedelta(seconds=6)  # at most from an event until its window is final, lateness included
 
 
 class Truth:
@@ -49,39 +47,13 @@ def window_of(moment: float) -> datetime:
     return datetime.fromtimestamp(moment // WINDOW.total_seconds() * WINDOW.total_seconds(), UTC)
 
 
-def killed(run: Run, state: Path, chance: random.Random) -> int:
-    """Kills a run a while after it has read what is new; how many records were uncommitted then."""
-    before = max(marks(state), default=0)
-    run.wait_for(lambda: max(marks(state), default=0) > before + EVENTS, "it reads what is new")
-    time.sleep(chance.uniform(1, 5))
-    os.killpg(run.process.pid, signal.SIGKILL)
-    run.process.wait()
-    at = marks(state)
-    return at[-1] - at[0]
-
-
-def marks(state: Path) -> list[int]:
-    """How many records were read at each mark that is kept, the first of which is where the next run goes on."""
-    if not (state / "marks.jsonl").exists():
-        return []
-    lines = (state / "marks.jsonl").read_bytes().splitlines()[:-1]  # the last may not be whole
-    reached = orjson.loads((state / "final.json").read_bytes())["final"]
-    spans: list[tuple[int, int | None]] = []
-    for line in map(orjson.loads, lines):
-        if "mark" in line:
-            spans.append((line["mark"]["read"], None))
-        elif "latest" in line:
-            spans[-1] = spans[-1][0], line["latest"]
-    return [read for read, latest in spans if latest is None or latest + OPEN * 1_000_000 > reached]
-
-
 def run_and_kill(run_live: RunLive, name: str, truth: Truth, state: Path, kills: int, *flags: str) -> str:
     """Runs a pipeline to the end of its input, killed so often on the way; what it said in the end."""
     chance = random.Random(5)
     flags = ("--input", truth.uri, "--state", str(state), "--window", "4s, lateness 2s", *flags)
     for _ in range(kills):
         with run_live(name, *flags) as run:
-            assert killed(run, state, chance) >= 1000
+            assert killed(run, state, chance, open_for=OPEN) >= 1000
     with run_live(name, *flags) as run:
         run.wait_for_the_end()
         return run.said()

@@ -311,7 +311,7 @@ def test_records_are_published_as_json_with_a_digest_as_id_and_a_key_that_orders
     read = until_rest(feed)
     assert sorted((orjson.loads(message.payload) for message in read), key=lambda each: each["count"]) == records
     assert all(message.attributes["key"] == orjson.loads(message.payload)["word"] for message in read)
-    assert feed.repeated == 50
+    assert feed.repeated() == 50
     feed.close()
 
 

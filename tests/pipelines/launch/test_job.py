@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from rich.console import Console
 
 from pipelines import launch
@@ -83,6 +85,19 @@ def test_a_runner_may_be_named_and_is_in_this_process_otherwise(options: JobOpti
 
     launch.run("copy", SimpleNamespace(build=build), options, [], Console())
     assert seen.runner == "FnApiRunner"
+
+
+def test_a_live_run_may_take_years(options: JobOptions) -> None:
+    allowed: list[int] = []
+
+    def build(pipeline: beam.Pipeline, _: JobOptions) -> None:
+        allowed.append(pipeline.options.view_as(PortableOptions).job_server_timeout)
+        raise ValueError("that is all")
+
+    live = dataclasses.replace(options, input="generate://", ledger="stderr:")
+    with pytest.raises(UsageError, match="that is all"):
+        launch.run("look", SimpleNamespace(build=build), live, ["--prism_location", "unused"], Console())
+    assert timedelta(seconds=allowed[0]) > timedelta(days=365)
 
 
 def test_the_first_ctrl_c_drains_where_something_drains_and_the_second_interrupts() -> None:
