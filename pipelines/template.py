@@ -26,7 +26,7 @@ from pipelines.options import JobOptions, UsageError, option
 from pipelines.options import Options as BaseOptions
 
 # What has no place where nobody watches, and workers come and go.
-_LEFT_OUT = {"for_", "live", "show", "state"}
+LEFT_OUT = {"describe", "for_", "live", "show", "state"}
 _MUST_BE_GIVEN = {"output", "store"}  # by default they are files of this machine
 
 _FILE = "gs://[^/]+/.+"
@@ -131,7 +131,7 @@ def arguments_of(name: str, given: Sequence[str]) -> list[str]:
 def _fields(options: type[JobOptions]) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
     hints = typing.get_type_hints(options)
     for field in dataclasses.fields(options):
-        if field.name not in _LEFT_OUT:
+        if field.name not in LEFT_OUT:
             yield field, hints[field.name]
 
 
