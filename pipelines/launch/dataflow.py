@@ -69,7 +69,7 @@ def submit(pipeline: beam.Pipeline, console: Console) -> None:
     """Starts the job, and says where to watch it."""
     job = pipeline.run()
     cloud = pipeline.options.view_as(GoogleCloudOptions)
-    if not hasattr(job, "job_id"):  # --dry_run
+    if not getattr(job, "has_job", False):  # of a template it is the service that starts one
         return
     place = f"https://console.cloud.google.com/dataflow/jobs/{cloud.region}/{job.job_id()}?project={cloud.project}"
     console.print(f"submitted as {cloud.job_name}: {place}", highlight=False, soft_wrap=True)
