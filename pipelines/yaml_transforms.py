@@ -47,6 +47,7 @@ class _Question(beam.PTransform):
         kinds = dict(named_fields_from_element_type(rows.element_type))
         if missing := {self._column, *self._by} - set(kinds):
             raise ValueError(f"rows must have {', '.join(sorted(missing))}, they have {', '.join(kinds)}")
+        kind: Any = kinds[self._column]
         key: Any = tuple[tuple([kinds[name] for name in self._by])] if self._by else tuple[()]  # type: ignore[misc]
         told = [(name, kinds[self._column] if kind is None else kind) for name, kind in self._columns]
         fields = [*((name, kinds[name]) for name in self._by), *_WINDOW, *told]
@@ -62,7 +63,7 @@ class _Question(beam.PTransform):
 
         return (
             rows
-            | "Pair" >> beam.Map(pair).with_output_types(tuple[key, kinds[self._column]])  # type: ignore[valid-type]
+            | "Pair" >> beam.Map(pair).with_output_types(tuple[key, kind])  # type: ignore[valid-type]
             | "Answer" >> CombineSketchPerKey(self._combine_fn)
             | "Rows" >> beam.FlatMap(rows_of).with_output_types(RowTypeConstraint.from_fields(fields))
         )
