@@ -103,6 +103,15 @@ def most_reads(windows: int) -> int:
     return 2 * levels + (windows >= (3 << levels) - 2)
 
 
+def sealed_bytes(empty: Sketch, values: int) -> int:
+    """What a sketch of so many values takes, sealed.
+
+    >>> sealed_bytes(Count(), 1) < sealed_bytes(HyperLogLog(12), 100)
+    True
+    """
+    return len(next(_sketches(empty, min(values, _MANY), 0)).to_bytes())
+
+
 def _sketches(empty: Sketch, values: int, top: int) -> Iterator[Sketch]:
     """The sketch of a window, and of spans of 2, 4, … of them up to level `top`."""
     sketch, chance, held = empty.copy(), np.random.default_rng(1), 0

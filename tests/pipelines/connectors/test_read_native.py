@@ -13,10 +13,11 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
 from pipelines.connectors.live_decoding import AsBatches, AsRecords
-from pipelines.connectors.pubsub import PubSubInput, input_of
+from pipelines.connectors.pubsub import PubSubInput, input_of, message_of
 from pipelines.connectors.read_live import Pace, ReadLive
 from pipelines.connectors.read_native import met_by
 from transforms.lateness import Gate
@@ -124,10 +125,19 @@ def test_its_pace_is_its_own(pace: Pace) -> None:
 
 
 def test_other_runners_are_fed_by_us() -> None:
-    live = PubSubInput("projects/p/subscriptions/s")
+    live = PubSubInput("projects/example/subscriptions/s")
     assert live.native("PrismRunner") is None
     assert live.native("DataflowRunner") is not None
     assert met_by(live, beam.Pipeline(runner="FnApiRunner")) == FromStamps()
+
+
+def test_what_dataflow_hands_over_becomes_a_message() -> None:
+    pubsub = pytest.importorskip("google.cloud.pubsub_v1", reason="needs the extra gcp")
+    kind = pubsub.types.PubsubMessage
+    whole = kind.serialize(kind(data=b"text", attributes={"key": "k"}, message_id="123"))
+    told = message_of(whole, Timestamp(micros=T0 * 1_000_000 + 500_000))
+    assert told == Message(b"text", 123, T0 + 0.5, attributes={"key": "k"})
+    assert message_of(kind.serialize(kind(data=b"text", message_id="made-up")), Timestamp(T0)).position == 0
 
 
 @pytest.mark.parametrize("asked", ["remember=1h", "log=/var/log/events"])
