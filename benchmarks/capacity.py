@@ -22,7 +22,12 @@ from apache_beam.utils.timestamp import Timestamp
 from pipelines.connectors.feeds import Message
 from pipelines.connectors.live_decoding import AsBatches
 from pipelines.connectors.pubsub import message_of
+from pipelines.connectors.write_store import sketches_of
+from transforms.columnar import _MeasureBundle
+from transforms.measures import parse_measures
+from transforms.partials import Partial, PartialCoder
 from transforms.tables import Field
+from transforms.windowing import WindowPolicy
 
 _BLOCK = 1000
 _FIELDS = (
@@ -68,6 +73,29 @@ def receive(serialized: list[bytes]) -> None:
         message_of(each, at)
 
 
+def bundles(texts: list[bytes], number: int) -> list[Partial]:
+    """What so many bundles know of one window: how many, how many users, quantiles of latency, frequent words."""
+    measures = parse_measures(["count", "distinct:user@0.02", "quantiles:latency=0.5,0.99", "top:word=20@0.002"])
+    sketched = list(sketches_of(measures).values())
+    size = len(texts) // number
+    told = []
+    for place in range(number):
+        messages = [Message(text, 0, 0.0) for text in texts[place * size : (place + 1) * size]]
+        batches, _, _ = AsBatches(_FIELDS).decode(messages, "benchmark")
+        bundle = _MeasureBundle(("key",), sketched, WindowPolicy("1d"), "at", 1)
+        bundle.start_bundle()
+        for batch in batches:
+            list(bundle.process(batch))
+        told += [each.value[1] for each in bundle.finish_bundle()]
+    return told
+
+
+def unite(partials: list[Partial]) -> None:
+    """Partials sent, received and united, as between two workers."""
+    coder = PartialCoder()
+    Partial.united([coder.decode(coder.encode(partial)) for partial in partials])
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,6 +114,11 @@ def main() -> None:
             for place, text in enumerate(texts)
         ]
         print(f"Pub/Sub's messages     {a_million(lambda: receive(whole), len(whole)):.2f} CPU s a million")
+    partials = bundles(texts, 32)
+    rows = sum(len(partial.columns[0]) for partial in partials)
+    once = a_million(lambda: unite(partials), rows)
+    sealed = sum(len(PartialCoder().encode(partial)) for partial in partials)
+    print(f"partials united        {once:.2f} CPU s a million rows, {sealed / rows:,.0f} bytes a row")
     print(f"memory of the process  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB at most")
 
 

@@ -1,10 +1,10 @@
 """How many cores, how much memory and how much checkpoint traffic a stream takes, from what was measured.
 
-    cores       = rate x CPU seconds an event / how busy cores may be
-    partials    = in each open window: for each key one a bundle and core, as far as there are events
-    state       = partials x bytes of their sketches
+    partials    = each second: one a key, bundle and core, as far as there are events
+    cores       = (rate x CPU seconds an event + partials x CPU seconds to unite one) / how busy cores may be
+    state       = partials x (window + lateness) x bytes of their sketches
     checkpoints = state / interval
-    memory      = processes x (their own + the partials of a bundle) + state
+    memory      = cores x a process of its own + the partials of a bundle + state
 
 docs/capacity.md tells where the figures are from, and two cases. What is told is the most: as if all values of a key
 were different, and every core had every key.
@@ -13,6 +13,7 @@ were different, and every core had every key.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # CPU seconds for a million messages of 200 bytes of JSON to become Arrow batches: python -m benchmarks.capacity.
@@ -20,6 +21,7 @@ DECODING = {"arrow": 0.0, "json": 2.1}
 # CPU seconds to receive a million messages, before that: the same, of a worker's part in Dataflow's own reading.
 RECEIVING = {"none": 0.0, "pubsub": 3.0}
 PROCESS_BYTES = 400e6  # of a worker without state, Beam, numpy and Arrow loaded: the same
+UNITING = 0.55e-6  # CPU seconds to send, receive and unite what one key has of one measure: the same
 BUNDLE = 1.0  # seconds that runners keep a bundle open
 
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
@@ -47,18 +49,16 @@ class Load:
         """How many events a key has in a window."""
         return max(1, round(self.rate * self.window / self.keys))
 
-    def cores(self, cpu: float) -> int:
-        """How many cores events take that need so many CPU seconds a million."""
-        return math.ceil(self.rate * cpu / 1e6 / self.busy)
-
-    def values_of_a_partial(self, cores: int) -> int:
-        """How many events of a key are in the sketch of one bundle of one core."""
-        return max(1, round(self.rate * min(BUNDLE, self.window) / self.keys / cores))
+    def cores(self, cpu: float, measures: int) -> int:
+        """How many cores events take that need so many CPU seconds a million, and as many measures of each key."""
+        uniting = UNITING * measures
+        most = self.rate * (cpu / 1e6 + uniting) / self.busy  # each event is a partial of its own
+        left = self.busy - self.keys / BUNDLE * uniting  # of a core, when it has united what it told of every key
+        return math.ceil(min(most, self.rate * cpu / 1e6 / left) if left > 0 else most)
 
     def partials(self, cores: int) -> float:
-        """How many partial sketches of each measure the open windows hold."""
-        in_a_window = min(self.rate * self.window, self.keys * cores * max(1.0, self.window / BUNDLE))
-        return in_a_window * (1 + self.lateness / self.window)
+        """How many keys of bundles come a second, of all cores."""
+        return min(self.rate, self.keys * cores / BUNDLE)
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,20 @@ class Capacity:
     """What a load takes."""
 
     cores: int
+    uniting_cores: float  # of them, for what the windows that are open at once unite
     state_bytes: float
     checkpoint_bytes: float  # a second
     memory_bytes: float
 
 
-def capacity(load: Load, cpu: float, partial_bytes: float) -> Capacity:
-    """What a load takes of `cpu` seconds a million events, whose partial sketches have so many bytes together."""
-    cores = load.cores(cpu)
-    state = load.partials(cores) * partial_bytes
-    bundle = min(load.keys, load.rate * BUNDLE / cores) * partial_bytes
-    return Capacity(cores, state, state / load.checkpoint, cores * (PROCESS_BYTES + bundle) + state)
+def capacity(load: Load, cpu: float, measures: Sequence[Callable[[int], float]]) -> Capacity:
+    """What a load takes of `cpu` seconds a million events; measures tell the bytes of a partial of so many values."""
+    cores = load.cores(cpu, len(measures))
+    partials = load.partials(cores)
+    size = sum(measure(max(1, round(load.rate / partials))) for measure in measures)
+    state = partials * (load.window + load.lateness) * size
+    memory = cores * PROCESS_BYTES + partials * BUNDLE * size + state
+    return Capacity(cores, partials * UNITING * len(measures) / load.busy, state, state / load.checkpoint, memory)
 
 
 def cost(needed: Capacity, core: float, gigabyte: float) -> float:
@@ -92,7 +95,8 @@ def parse_rate(text: str) -> float:
     """
     number, _, day = text.partition("/")
     try:
-        rate = float(number.rstrip("kMG")) * _SUFFIXES.get(number[-1:], 1.0)
+        factor = _SUFFIXES.get(number[-1:])
+        rate = float(number[:-1]) * factor if factor else float(number)
     except ValueError:
         rate = 0.0
     if not (rate > 0 and math.isfinite(rate) and day in {"", "d", "s"}):

@@ -3,8 +3,8 @@
     python -m pipelines plan --error 0.01 --keys 10000 --window 10s --keep 90d --values 20
     python -m pipelines plan --rate 2.5M --keys 10000 --received pubsub --checkpoint 60s
 
-With --rate it tells, too, what the pipeline takes while it runs: cores, memory and checkpoints, and with prices the cost
-of an hour. Then --values follows from it. docs/capacity.md tells how that is reckoned.
+With --rate it tells, too, what the pipeline takes while it runs: cores, memory and checkpoints, and with prices the
+cost of an hour. Then --values follows from it. docs/capacity.md tells how that is reckoned.
 
 Measures are named as for rollup (--measure distinct:user@0.02); without one there is one of each kind. --error is for
 those that name none. What is told is the most it can be: as if each key had so many values in each window, all of them
@@ -16,8 +16,10 @@ now.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Literal, cast
 
 from rich.console import Console
@@ -27,7 +29,7 @@ from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
 from pipelines.results import table
 from rollups import StoredMeasure
-from rollups.planning import Plan, plan, sealed_bytes
+from rollups.planning import Plan, partial_bytes, plan
 from transforms.sketches import Question, Sketch
 from transforms.windows import parse_duration
 
@@ -97,9 +99,9 @@ def _load(options: Options) -> Load:
 
 def _show_capacity(planned: Plan, load: Load, options: Options, console: Console) -> None:
     measured = {name: each.cpu for name, each in planned.measures.items() if each.cpu}
-    cpu = RECEIVING[options.received] + DECODING[options.record] + sum(measured.values())
-    values = load.values_of_a_partial(load.cores(cpu))
-    needed = capacity(load, cpu, sum(sealed_bytes(each.sketch, values) for each in planned.measures.values()))
+    writing = sum(each.writing for each in planned.measures.values()) * 1e6 / load.values
+    cpu = RECEIVING[options.received] + DECODING[options.record] + sum(measured.values()) + writing
+    needed = capacity(load, cpu, [partial(partial_bytes, each.sketch) for each in planned.measures.values()])
     without = ", ".join(sorted(set(planned.measures) - set(measured)))
     lines = [
         f"{load.rate:,.0f} events/s take {cpu:.2f} CPU s a million"
@@ -108,6 +110,11 @@ def _show_capacity(planned: Plan, load: Load, options: Options, console: Console
         f"Open windows hold {size(needed.state_bytes)} in partial sketches: {size(needed.checkpoint_bytes)} of "
         f"checkpoints a second, every {options.checkpoint}.",
     ]
+    if needed.uniting_cores > 1:
+        lines.append(
+            f"Of the cores {needed.uniting_cores:.1f} unite what bundles know of a window. A shard of a window is "
+            f"united by one core: MeasureBatches(shards={math.ceil(needed.uniting_cores)}) or more."
+        )
     if options.core_price or options.gigabyte_price:
         price = cost(needed, options.core_price, options.gigabyte_price)
         lines.append(f"An hour costs {price:,.2f}, a month {price * 730:,.0f}, by the prices that were given.")

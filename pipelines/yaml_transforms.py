@@ -63,7 +63,7 @@ class _Question(beam.PTransform):
 
         return (
             rows
-            | "Pair" >> beam.Map(pair).with_output_types(tuple[key, kind])  # type: ignore[valid-type]
+            | "Pair" >> beam.Map(pair).with_output_types(tuple[key, kind])
             | "Answer" >> CombineSketchPerKey(self._combine_fn)
             | "Rows" >> beam.FlatMap(rows_of).with_output_types(RowTypeConstraint.from_fields(fields))
         )
