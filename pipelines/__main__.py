@@ -22,6 +22,7 @@ PIPELINES = (
     "query",
     "report",
     "plan",
+    "template",
     "compact",
     "pubsub_emulator",
     "detect_language",

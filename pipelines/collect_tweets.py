@@ -14,14 +14,13 @@ from typing import Literal
 
 import apache_beam as beam
 
-from pipelines.connectors import beside, has_end, read, write
+from pipelines.connectors import beside, has_end, read, watermark_of, write
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
 from transforms.accounting import CountWritten
 from transforms.lateness import Gate
 from transforms.parsing import parse_tweet
 from transforms.tallies import CountByWindow, CountWrittenByWindow
-from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
 
 
@@ -48,7 +47,7 @@ class Options(JobOptions):
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads tweets, cuts time into intervals, and writes a part file for each."""
     tweets = pipeline | "Read" >> read(options.input, parse_tweet, limit=options.limit, stamped=True)
-    gate = tweets.records | "Gate" >> Gate(options.interval, FromStamps())
+    gate = tweets.records | "Gate" >> Gate(options.interval, watermark_of(options.input, pipeline))
     files = (
         gate.in_time
         | "Interval" >> ApplyWindow(options.interval)

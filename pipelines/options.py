@@ -67,6 +67,7 @@ class JobOptions(Options):
     rejects: str = option("where unusable records go, with the reason (default: beside the output)", default="")
     ledger: str = option("where the counts of the run go (default: beside the output)", default="")
     state: str = option("a directory that keeps where a live run is, so that the next goes on there", default="")
+    describe: bool = option("show what would be submitted, and do not run it", default=False)
     for_: str = option("how long to read live input, as 10m (default: until Ctrl-C)", default="")
 
     def __post_init__(self) -> None:

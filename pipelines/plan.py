@@ -1,6 +1,10 @@
 """Tells what a store of rollups will take, before there is one: which sketches, bytes a day, reads for a query.
 
     python -m pipelines plan --error 0.01 --keys 10000 --window 10s --keep 90d --values 20
+    python -m pipelines plan --rate 2.5M --keys 10000 --received pubsub --checkpoint 60s
+
+With --rate it tells, too, what the pipeline takes while it runs: cores, memory and checkpoints, and with prices the
+cost of an hour. Then --values follows from it. docs/capacity.md tells how that is reckoned.
 
 Measures are named as for rollup (--measure distinct:user@0.02); without one there is one of each kind. --error is for
 those that name none. What is told is the most it can be: as if each key had so many values in each window, all of them
@@ -11,17 +15,21 @@ now.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from functools import partial
+from typing import Literal, cast
 
 from rich.console import Console
 
+from pipelines.capacity import DECODING, RECEIVING, Load, capacity, cost, parse_rate
 from pipelines.options import Options as BaseOptions
 from pipelines.options import UsageError, option
 from pipelines.results import table
 from rollups import StoredMeasure
-from rollups.planning import Plan, plan
+from rollups.planning import Plan, partial_bytes, plan
 from transforms.sketches import Question, Sketch
 from transforms.windows import parse_duration
 
@@ -41,6 +49,18 @@ class Options(BaseOptions):
     values: int = option("how many values a key has in a window", default=100)
     window: str = option("the size of windows", default="10s")
     keep: str = option("how long they are kept", default="90d")
+    rate: str = option("how many events come a second, as 2.5M, or a day, as 2G/d", default="")
+    record: Literal["json", "arrow"] = option(
+        "what events come as: JSON of 200 bytes, or Arrow batches", default="json"
+    )
+    received: Literal["none", "pubsub"] = option(
+        "what hands them over, where that takes time of its own", default="none"
+    )
+    lateness: str = option("how long windows wait for what is late", default="10s")
+    checkpoint: str = option("how long it is from one checkpoint to the next", default="60s")
+    busy: float = option("how much of a core's time may be used", default=0.6)
+    core_price: float = option("what a core costs an hour", default=0.0)
+    gigabyte_price: float = option("what a gigabyte of memory costs an hour", default=0.0)
     measure: tuple[str, ...] = option("what to measure; given once for each (default: one of each kind)", default=())
 
 
@@ -49,6 +69,9 @@ def run(options: Options, flags: list[str], console: Console) -> None:
     if flags:
         raise UsageError(f"plan runs no pipeline, so it takes no flags of Beam, got {' '.join(flags)}")
     try:
+        load = _load(options) if options.rate else None
+        if load:
+            options = dataclasses.replace(options, values=load.values)
         planned = plan(
             _measures(options),
             keys=options.keys,
@@ -59,6 +82,43 @@ def run(options: Options, flags: list[str], console: Console) -> None:
     except ValueError as error:
         raise UsageError(str(error)) from error
     _show(planned, options, console)
+    if load:
+        _show_capacity(planned, load, options, console)
+
+
+def _load(options: Options) -> Load:
+    return Load(
+        rate=parse_rate(options.rate),
+        keys=options.keys,
+        window=parse_duration(options.window),
+        lateness=parse_duration(options.lateness),
+        checkpoint=parse_duration(options.checkpoint),
+        busy=options.busy,
+    )
+
+
+def _show_capacity(planned: Plan, load: Load, options: Options, console: Console) -> None:
+    measured = {name: each.cpu for name, each in planned.measures.items() if each.cpu}
+    writing = sum(each.writing for each in planned.measures.values()) * 1e6 / load.values
+    cpu = RECEIVING[options.received] + DECODING[options.record] + sum(measured.values()) + writing
+    needed = capacity(load, cpu, [partial(partial_bytes, each.sketch) for each in planned.measures.values()])
+    without = ", ".join(sorted(set(planned.measures) - set(measured)))
+    lines = [
+        f"{load.rate:,.0f} events/s take {cpu:.2f} CPU s a million"
+        + (f" (without {without}, of which no time was measured)" if without else "")
+        + f": {needed.cores:,} cores, busy for {load.busy:.0%} of the time, and {size(needed.memory_bytes)} of memory.",
+        f"Open windows hold {size(needed.state_bytes)} in partial sketches: {size(needed.checkpoint_bytes)} of "
+        f"checkpoints a second, every {options.checkpoint}.",
+    ]
+    if needed.uniting_cores > 1:
+        lines.append(
+            f"Of the cores {needed.uniting_cores:.1f} unite what bundles know of a window. A shard of a window is "
+            f"united by one core: MeasureBatches(shards={math.ceil(needed.uniting_cores)}) or more."
+        )
+    if options.core_price or options.gigabyte_price:
+        price = cost(needed, options.core_price, options.gigabyte_price)
+        lines.append(f"An hour costs {price:,.2f}, a month {price * 730:,.0f}, by the prices that were given.")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _measures(options: Options) -> dict[str, StoredMeasure]:

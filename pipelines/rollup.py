@@ -24,7 +24,7 @@ import apache_beam as beam
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.connectors import beside, field_names, has_end, kept, read, read_batches, write
+from pipelines.connectors import beside, field_names, has_end, kept, read, read_batches, watermark_of, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.fields import fields_beside, read_fields, tell_fields, write_fields
 from pipelines.last_windows import last_windows
@@ -41,7 +41,6 @@ from transforms.lateness import Gate
 from transforms.measures import Measure, parse_measures
 from transforms.tables import Field, Kind
 from transforms.tallies import CountByWindow
-from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
 from transforms.windows import Fixed, to_micros
 
@@ -124,7 +123,8 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
         rows = events.records
     else:
         events = pipeline | "Read" >> read_batches(options.input, fields, stamped=True)
-        gate = events.records | "Gate" >> Gate(options.window, FromStamps(), event_time=options.event_time)
+        met = watermark_of(options.input, pipeline)
+        gate = events.records | "Gate" >> Gate(options.window, met, event_time=options.event_time)
         rows = gate.in_time
         write_aside("Late", options.late, gate.late, options.window)
     write_fields(options.fields, rows, options.window)

@@ -20,7 +20,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from pipelines import report as report_page
-from pipelines.connectors import has_end, read, write
+from pipelines.connectors import has_end, read, watermark_of, write
 from pipelines.connectors.write_store import WriteStore, create_store, require_reach, sketches_of
 from pipelines.last_windows import last_windows
 from pipelines.ledger import read_rows, write_aside, write_ledger
@@ -40,7 +40,6 @@ from transforms.schemas import Tweet
 from transforms.stories import fold_stories
 from transforms.tallies import CountByWindow
 from transforms.tweet_facts import DescribeTweets
-from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, ForgetTime, WindowPolicy
 from transforms.windows import Fixed, Sliding, parse_duration, to_micros
 
@@ -141,7 +140,7 @@ def build(pipeline: beam.Pipeline, options: Options) -> None:
     if options.model:
         load_any(options.model)  # a damaged file is told now, not by a worker
     tweets = pipeline | "Read" >> read(options.input, parse_tweet, stamped=True)
-    gate = tweets.records | "Gate" >> Gate(options.pane, FromStamps())
+    gate = tweets.records | "Gate" >> Gate(options.pane, watermark_of(options.input, pipeline))
     told_apart = (
         gate.in_time
         | "Pane" >> ApplyWindow(options.pane)

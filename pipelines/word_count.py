@@ -16,14 +16,13 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
-from pipelines.connectors import beside, has_end, read, write
+from pipelines.connectors import beside, has_end, read, watermark_of, write
 from pipelines.ledger import write_aside, write_ledger
 from pipelines.options import JobOptions, option
 from transforms.counting import CountByValue
 from transforms.lateness import Gate
 from transforms.parsing import parse_text
 from transforms.tallies import CountByWindow
-from transforms.watermarks import FromStamps
 from transforms.windowing import ApplyWindow, WindowPolicy
 from transforms.windows import AllTime
 from transforms.words import DescribeCounts, words_of
@@ -54,7 +53,7 @@ class Options(JobOptions):
 def build(pipeline: beam.Pipeline, options: Options) -> None:
     """Reads texts, splits them into words, and counts the words of each window."""
     texts = pipeline | "Read" >> read(options.input, parse_text, stamped=True)
-    gate = texts.records | "Gate" >> Gate(options.window, FromStamps())
+    gate = texts.records | "Gate" >> Gate(options.window, watermark_of(options.input, pipeline))
     counts = (
         gate.in_time
         | "SplitWords" >> beam.FlatMap(words_of)

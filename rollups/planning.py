@@ -14,13 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from rollups.leaves import Leaf, StoredMeasure
 from rollups.store import Store
 from rollups.tree import height
-from transforms.sketches import Count, CountMin, HeavyHitters, HyperLogLog, Kll, LogHistogram, Sketch
+from transforms.sketches import Count, CountMin, HeavyHitters, HyperLogLog, Kll, LogHistogram, Sketch, sketch_column
 
 _DAY = timedelta(days=1)
+_KEYS = 1000  # that a column of sketches is made for, to see what it takes
 _MANY = 2**20  # values in a sketch, above which it is taken to grow no more
 _WRITTEN = 2**19  # bytes of sketches that are written to see what a row takes, of each level
 
@@ -101,6 +103,18 @@ def most_reads(windows: int) -> int:
     """
     levels = ((windows + 2) // 2).bit_length() - 1
     return 2 * levels + (windows >= (3 << levels) - 2)
+
+
+def partial_bytes(empty: Sketch, values: int) -> float:
+    """What a key takes, of so many values, in what a bundle knows of many keys: a thousand are sketched to see.
+
+    >>> partial_bytes(Count(), 1) < partial_bytes(HyperLogLog(12), 10)
+    True
+    """
+    each = min(values, 1000)
+    rows = np.repeat(np.arange(_KEYS), each)
+    prepared = empty.prepare(pa.array(_values(empty, np.random.default_rng(1), rows.size)))
+    return len(sketch_column(empty, prepared, rows, _KEYS).to_bytes()) / _KEYS
 
 
 def _sketches(empty: Sketch, values: int, top: int) -> Iterator[Sketch]:

@@ -33,13 +33,15 @@ from pipelines.connectors.manifests import WriteListedParts
 from pipelines.connectors.parts import Parts
 from pipelines.connectors.read_batches import ReadBatches
 from pipelines.connectors.read_live import ReadLive, pace_of
+from pipelines.connectors.read_native import met_by
 from pipelines.connectors.same_schema import Change
 from pipelines.connectors.write_files import WriteFile, WriteParts
 from transforms.parsing import Payload
 from transforms.schemas import Record
 from transforms.tables import Field
+from transforms.watermarks import FromStamps, Watermark
 
-__all__ = ["beside", "field_names", "has_end", "kept", "layout_like", "read", "read_batches", "write"]
+__all__ = ["beside", "field_names", "has_end", "kept", "layout_like", "read", "read_batches", "watermark_of", "write"]
 
 # Systems that are read live, by the beginning of their addresses, and the modules that know them.
 _LIVE = {
@@ -80,9 +82,9 @@ def read(
     """Reads records: `.records` with their event times, `.rejects`, and `.read`, the count of both.
 
     `decode` turns one payload into a record, or raises ValueError to reject it; its return annotation is the type of
-    the collection. With `limit`, reading stops after that many records. With `stamped`, `.records` are pairs of the
-    watermark that the source told, in microseconds, and a record, for a Gate with FromStamps; input that ends by itself
-    has no watermark, and nothing of it is late.
+    the collection. With `limit`, reading stops after that many records. With `stamped`, `.records` are for a
+    Gate with `watermark_of` the address: pairs of the watermark that the source told, in microseconds, and a record.
+    Input that ends by itself has no watermark, and nothing of it is late.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
@@ -94,10 +96,17 @@ def read(
     return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
 
 
+def watermark_of(uri: str, pipeline: beam.Pipeline) -> Watermark:
+    """How a Gate knows the watermark of records that were read from an address with `stamped`."""
+    system = _system(uri, _LIVE)
+    return met_by(system.input_of(pace_of(uri)[0]), pipeline) if system else FromStamps()
+
+
 def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) -> beam.PTransform:
     """Reads the columns of `fields`, the event time first, as Arrow batches: `.records`, `.rejects`, `.read`, in rows.
 
-    With `stamped`, `.records` are pairs of what the watermark was before each row and a batch; of live input only.
+    With `stamped`, `.records` are pairs of what the watermark was before each row and a batch, for a Gate with
+    `watermark_of` the address; of live input only.
     """
     if system := _system(uri, _LIVE):
         uri, pace = pace_of(uri)

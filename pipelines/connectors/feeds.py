@@ -102,6 +102,14 @@ class LiveInput(ABC):
         del directory
         return self
 
+    def native(self, runner: str) -> Any | None:
+        """What the runner of a name reads the system with by itself, where it does: a transform that makes Messages.
+
+        They are at their event times, `written`. Raises ValueError where the address asks for what it cannot do.
+        """
+        del runner
+        return None
+
     def split(self, desired: int) -> list[LiveInput]:
         """Independent parts, at most so many, whose shards are read side by side."""
         del desired

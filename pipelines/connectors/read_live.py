@@ -22,6 +22,7 @@ from pipelines.connectors import back_pressure, draining, run_state
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
 from pipelines.connectors.live_decoding import Decoding
+from pipelines.connectors.read_native import DecodeNative
 from transforms.progress import advance
 from transforms.schemas import Reject
 from transforms.windows import parse_duration
@@ -97,6 +98,8 @@ class ReadLive(beam.PTransform):
     told to drain; what was not read then stays where it is. Every message is delivered once to the state of a runner
     that keeps checkpoints, and at least once to what is outside.
 
+    A runner that reads the system by itself does so (`native`), and then nothing is stamped: see `watermark_of`.
+
     Raises ValueError on runners that wait for the end, and Unreachable where the system cannot be read.
     """
 
@@ -114,9 +117,13 @@ class ReadLive(beam.PTransform):
         self._stamped = stamped
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.pvalue.DoOutputsTuple:
+        runner = type(begin.pipeline.runner).__name__
+        if native := self._source.live.native(runner):
+            self._source.require_native(runner)
+            return begin | "Native" >> native | DecodeNative(self._source.decoding, self._source.live.source)
         require_streaming(begin.pipeline)
         self._source.live.check()
-        one = type(begin.pipeline.runner).__name__ in _ONE_SPLIT or self._source.limit is not None
+        one = runner in _ONE_SPLIT or self._source.limit is not None
         kind: Any = self._source.decoding.kind
         return (
             begin
@@ -207,6 +214,14 @@ class LiveSource(UnboundedSource):
     def in_one(self) -> LiveSource:
         """The same, as one split whatever a runner asks for."""
         return dataclasses.replace(self, whole=True)
+
+    def require_native(self, runner: str) -> None:
+        """Raises ValueError where a runner that reads by itself would not read as asked."""
+        if self.pace != Pace() or self.limit is not None:
+            raise ValueError(
+                f"{runner} reads {self.live.source} by itself, at its own pace and with its own watermark: leave out "
+                "bound, idle and rate, and any limit"
+            )
 
     @property
     def key(self) -> bytes:

@@ -19,8 +19,9 @@ from rich.console import Console
 from pipelines.connectors import draining, has_end
 from pipelines.connectors.feeds import Unreachable
 from pipelines.connectors.run_state import RunState, keeping
-from pipelines.launch import prism
+from pipelines.launch import dataflow, prism
 from pipelines.launch.command import RunError
+from pipelines.launch.describe import describe, proto_of
 from pipelines.launch.progress import Progress
 from pipelines.ledger import read_ledger, show_windows
 from pipelines.options import JobOptions, UsageError
@@ -29,6 +30,9 @@ from transforms.windows import parse_duration
 
 # Beam's DirectRunner is one of three runners, and may be a download; this is the one in this process, everywhere.
 DEFAULT_RUNNER = "FnApiRunner"
+
+# What --runner may say for short.
+_SHORT = {"direct": DEFAULT_RUNNER, "prism": prism.RUNNER, "flink": "FlinkRunner", "dataflow": dataflow.RUNNER}
 
 # Seconds. Beam says that its time-out for answers of a runner does not end jobs, and ends each that is longer by it.
 _LONGEST = 10 * 365 * 24 * 3600
@@ -53,6 +57,7 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
 
     A run over input without an end drains when a person ends it or its time is over, where its workers are in this
     process: sources end, every window answers, and the ledger is complete. It runs on Prism unless a runner is named.
+    A job on Dataflow is submitted and not waited for, and a graph that is only to be described is not run at all.
 
     Raises UsageError where the graph cannot be built, RunError where the run fails or records are missing, and
     KeyboardInterrupt, after a line that says what was done, when a person ends what does not drain, or ends it twice.
@@ -60,7 +65,20 @@ def run(name: str, job: Job | ModuleType, options: JobOptions, flags: list[str],
     talk = Console(stderr=True)
     pipeline_options = PipelineOptions(flags)
     asked = pipeline_options.view_as(StandardOptions)
-    asked.runner = asked.runner or (DEFAULT_RUNNER if has_end(options.input) else prism.RUNNER)
+    asked.runner = _SHORT.get(asked.runner, asked.runner) or (
+        DEFAULT_RUNNER if has_end(options.input) else prism.RUNNER
+    )
+    if asked.runner == dataflow.RUNNER:
+        dataflow.prepare(name, options, pipeline_options)
+        pipeline = _built(job, options, pipeline_options)
+        if options.describe:
+            describe(name, dataflow.translated(pipeline), pipeline_options, console)
+        else:
+            dataflow.submit(pipeline, talk)
+        return None
+    if options.describe:
+        describe(name, proto_of(_built(job, options, pipeline_options)), pipeline_options, console)
+        return None
     if asked.runner == DEFAULT_RUNNER:
         keep_state_uncached()
     if asked.runner == prism.RUNNER:
@@ -96,15 +114,7 @@ def _run(
     talk: Console,
 ) -> None:
     """Builds the graph and runs it to its end."""
-    pipeline = beam.Pipeline(runner=pipeline_options.view_as(StandardOptions).runner, options=pipeline_options)
-    try:
-        job.build(pipeline, options)
-        if state:
-            state.follow()
-    except Unreachable as error:
-        raise RunError(str(error)) from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    pipeline = _built(job, options, pipeline_options, state)
     live = not has_end(options.input)
     view = functools.partial(job.view, options) if getattr(options, "live", False) else None  # type: ignore[union-attr]
     drain = _Drain(name, talk) if live and _works_here(pipeline_options) else None
@@ -120,6 +130,22 @@ def _run(
                 f"interrupted. {progress.summary()}. What is in its place is complete.", highlight=False, soft_wrap=True
             )
             raise KeyboardInterrupt from error
+
+
+def _built(
+    job: Job | ModuleType, options: JobOptions, pipeline_options: PipelineOptions, state: RunState | None = None
+) -> beam.Pipeline:
+    """The graph; UsageError where it cannot be built, and RunError where that needs a system that is away."""
+    try:
+        pipeline = beam.Pipeline(options=pipeline_options)
+        job.build(pipeline, options)
+        if state:
+            state.follow()
+    except Unreachable as error:
+        raise RunError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return pipeline
 
 
 def _works_here(options: PipelineOptions) -> bool:
