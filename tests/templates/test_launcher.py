@@ -48,10 +48,10 @@ def test_workers_get_the_image_that_they_are_given(launcher: ModuleType) -> None
     assert launcher.command(["--sdk_container_image=other"], ENVIRONMENT)[-1] == "--sdk_container_image=other"
 
 
+@pytest.mark.gcp
 def test_the_description_of_the_job_is_where_the_service_looks_for_it(
     launcher: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("google.cloud.dataflow_v1beta3", reason="needs the extra gcp")
     from apache_beam.io.gcp.gcsio import GcsIO
     from apache_beam.portability.api import beam_runner_api_pb2 as api
     from apache_beam.runners.dataflow.internal import apiclient

@@ -36,8 +36,8 @@ def requests() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def answers(requests: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the template filled, of requests that came twice in part."""
-    pytest.importorskip("docstring_parser", reason="needs apache-beam[yaml]")
-    main = pytest.importorskip("apache_beam.yaml.main", reason="needs apache-beam[yaml]")
+    from apache_beam.yaml import main
+
     folder = tmp_path_factory.mktemp("answers")
     lines = [json.dumps(each) + "\n" for each in [*requests, *requests[:500]]]
     (folder / "requests.jsonl").write_text("".join(lines))
@@ -60,6 +60,7 @@ def told(requests: list[dict[str, Any]], column: str) -> dict[str, list[Any]]:
     return values
 
 
+@pytest.mark.gcp
 def test_different_users_of_each_minute(requests: list[dict[str, Any]], answers: Path) -> None:
     found = {row["window_start"]: row for row in rows(answers, "users")}
     expected = {start: len(set(users)) for start, users in told(requests, "user").items()}
@@ -68,6 +69,7 @@ def test_different_users_of_each_minute(requests: list[dict[str, Any]], answers:
     assert all(row["low"] <= row["distinct"] <= row["high"] for row in found.values())
 
 
+@pytest.mark.gcp
 def test_requests_that_came_twice_count_once(requests: list[dict[str, Any]], answers: Path) -> None:
     found = {(row["window_start"], row["item"]): row["count"] for row in rows(answers, "pages")}
     exact = {
@@ -79,6 +81,7 @@ def test_requests_that_came_twice_count_once(requests: list[dict[str, Any]], ans
     assert all(count <= exact[place] for place, count in found.items())
 
 
+@pytest.mark.gcp
 def test_latencies_of_each_page(requests: list[dict[str, Any]], answers: Path) -> None:
     found = {(row["window_start"], row["page"], row["rank"]): row["value"] for row in rows(answers, "latencies")}
     latencies: dict[tuple[str, str], list[float]] = defaultdict(list)
