@@ -3,7 +3,7 @@
     python -m apache_beam.yaml.main --yaml_pipeline_file=templates/yaml/requests.yaml --jinja_variables='{…}'
 
 They answer for each window and each value of the columns in `by`, as rows with these columns, window_start and
-window_end (RFC 3339), and the answer; windows are those of YAML's `windowing`. Needs pip install 'apache-beam[yaml]'.
+window_end (RFC 3339), and the answer; windows are those of YAML's `windowing`. Needs pip install 'streamsketch[yaml]'.
 """
 
 from __future__ import annotations

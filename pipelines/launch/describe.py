@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as api
-from apache_beam.transforms.environments import DockerEnvironment
+from apache_beam.transforms.environments import (
+    DockerEnvironment,
+    EmbeddedPythonEnvironment,
+    ExternalEnvironment,
+    ProcessEnvironment,
+)
 from rich.console import Console
 
 from pipelines.results import table
+
+# Workers that are not threads of the process that runs it, by --environment_type.
+_WORKERS = {"DOCKER": DockerEnvironment, "PROCESS": ProcessEnvironment, "EXTERNAL": ExternalEnvironment}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,10 @@ def describe(name: str, proto: api.Pipeline, options: PipelineOptions, console: 
 
 
 def proto_of(pipeline: beam.Pipeline) -> api.Pipeline:
-    """The graph as a runner takes it; runners that change it first have words of their own for that."""
-    graph: api.Pipeline = pipeline.to_runner_api(default_environment=DockerEnvironment.from_options(pipeline.options))
+    """The graph as a runner takes it, with workers as the flags say; a runner may change it first."""
+    options = pipeline.options.view_as(PortableOptions)
+    kind = _WORKERS.get(options.environment_type, EmbeddedPythonEnvironment)
+    graph: api.Pipeline = pipeline.to_runner_api(default_environment=kind.from_options(options))
     return graph
 
 
