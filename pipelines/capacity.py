@@ -6,8 +6,8 @@
     checkpoints = state / interval
     memory      = cores x a process of its own + the partials of a bundle + state
 
-docs/capacity.md tells where the figures are from, and two cases. What is told is the most: as if all values of a key
-were different, and every core had every key.
+docs/capacity.md tells where the figures are from, and two cases. Of state it is the most, as if all values of a key
+were different, and every core had every key; of cores the least, since the runner's own share is not in it.
 """
 
 from __future__ import annotations
