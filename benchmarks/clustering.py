@@ -88,7 +88,6 @@ def main() -> None:
         ("slide, k-means, k = 10", slide, EUCLIDEAN, 10, _STARTS),
         ("clean, by likelihood, k = 10", clean, LIKELIHOOD, 10, _STARTS),
         ("n-grams, by likelihood, k = 10", grams, LIKELIHOOD, 10, 4),
-        ("n-grams, by likelihood, k = 20", grams, LIKELIHOOD, 20, 1),
     ):
         found = sorted(starts(features, geometry, k, number))
         of_all = [scores(languages, clusters) for _, clusters in found]
