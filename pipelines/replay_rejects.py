@@ -1,9 +1,8 @@
 """Writes rejects as they came, so that they can be read again after a fix.
 
-    python -m pipelines replay_rejects --input out/ja.rejects.jsonl --output again.jsonl
-    python -m pipelines replay_rejects --input out/words.rejects/ --output kafka://localhost:9092/words
+    python -m pipelines replay_rejects --input tweets.db.rejects/ --output again.jsonl
 
-What is written is the input of the pipeline that rejected it, in its own bytes. A reject that holds no whole record,
+The output may be a live system as well: kafka://localhost:9092/words, for example. What is written is the input of the pipeline that rejected it, in its own bytes. A reject that holds no whole record,
 because a file was damaged or a line had no end, is rejected again; it says where that stands.
 """
 

@@ -26,6 +26,7 @@ NAMES = (
     "query",
     "report",
     "plan",
+    "replay_rejects",
     "compact",
 )
 
