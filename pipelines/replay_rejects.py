@@ -2,8 +2,9 @@
 
     python -m pipelines replay_rejects --input tweets.db.rejects/ --output again.jsonl
 
-The output may be a live system as well: kafka://localhost:9092/words, for example. What is written is the input of the pipeline that rejected it, in its own bytes. A reject that holds no whole record,
-because a file was damaged or a line had no end, is rejected again; it says where that stands.
+What is written is the input of the pipeline that rejected it, in its own bytes, to a file or a live system:
+kafka://localhost:9092/words, for example. A reject that holds no whole record, because a file was damaged or a line had
+no end, is rejected again; it says where that stands.
 """
 
 from __future__ import annotations
