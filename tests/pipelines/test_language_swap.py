@@ -68,13 +68,13 @@ def model(name: str) -> LanguageClassifier:
 
 def test_a_newer_model_takes_over_under_load_and_every_batch_says_which_one_told_it(tmp_path: Path, prism: str) -> None:
     models = [model(f"model{number}") for number in range(3)]
-    (tmp_path / "models").mkdir()
+    (tmp_path / "newer").mkdir()
     out = tmp_path / "out.jsonl"
 
     def put(number: int) -> None:
         hidden = tmp_path / f"{number}.safetensors"
         hidden.write_bytes(models[number].to_bytes())
-        hidden.rename(tmp_path / "models" / hidden.name)
+        hidden.rename(tmp_path / "newer" / hidden.name)
 
     def told() -> list[dict[str, Any]]:
         lines = out.read_bytes().splitlines(keepends=True) if out.exists() else []
@@ -85,7 +85,7 @@ def test_a_newer_model_takes_over_under_load_and_every_batch_says_which_one_told
     address = f"generate://?events={_EVENTS}&start={source.start}&limit={source.limit}&apart=1s&bound=2s"
     (tmp_path / "swapping.py").write_text(_PROGRAM)
     command = [sys.executable, "-c", "import swapping; swapping.main()", str(out), address]
-    command += [f"{tmp_path}/models/*.safetensors", prism]
+    command += [f"{tmp_path}/newer/*.safetensors", prism]
     process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
     try:
         end = time.monotonic() + _PATIENCE
