@@ -24,6 +24,7 @@ import apache_beam as beam
 
 from pipelines.connectors import read_files, run_state, same_schema, standard_streams
 from pipelines.connectors.addresses import parse_address, yes_or_no
+from pipelines.connectors.avro_values import AvroValues, avro_of
 from pipelines.connectors.decoding import ReadSplits
 from pipelines.connectors.feeds import LiveInput
 from pipelines.connectors.fields import names_of_fields
@@ -32,7 +33,7 @@ from pipelines.connectors.live_decoding import AsBatches, AsRecords
 from pipelines.connectors.manifests import WriteListedParts
 from pipelines.connectors.parts import Parts
 from pipelines.connectors.read_batches import ReadBatches
-from pipelines.connectors.read_live import ReadLive, pace_of
+from pipelines.connectors.read_live import Pace, ReadLive, pace_of
 from pipelines.connectors.read_native import met_by
 from pipelines.connectors.same_schema import Change
 from pipelines.connectors.write_files import WriteFile, WriteParts
@@ -65,6 +66,17 @@ def _system(uri: str, systems: Mapping[str, str]) -> ModuleType | None:
     return importlib.import_module(f"pipelines.connectors.{name}") if name else None
 
 
+def _live(uri: str) -> tuple[LiveInput, Pace] | None:
+    """The live system of an address, and its pace; None where what is read ends by itself."""
+    system = _system(uri, _LIVE)
+    if system is None:
+        return None
+    uri, pace = pace_of(uri)
+    uri, avro = avro_of(uri)
+    live = system.input_of(uri)
+    return (AvroValues(live, **avro) if avro else live), pace
+
+
 def _kept(live: LiveInput) -> LiveInput:
     """A live system of a run, which can be read again where the run keeps a state."""
     state = run_state.current()
@@ -88,9 +100,9 @@ def read(
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1 record, got {limit}; leave it out to read everything")
-    if system := _system(uri, _LIVE):
-        uri, pace = pace_of(uri)
-        return ReadLive(_kept(system.input_of(uri)), AsRecords.by(decode), pace, limit, stamped=stamped)
+    if found := _live(uri):
+        live, pace = found
+        return ReadLive(_kept(live), AsRecords.by(decode), pace, limit, stamped=stamped)
     if uri == "-":
         return ReadSplits([standard_streams.STDIN], standard_streams.rows_of, decode, limit, stamped=stamped)
     return ReadSplits(read_files.find_splits(_file_uri(uri)), read_files.rows_of, decode, limit, stamped=stamped)
@@ -98,8 +110,8 @@ def read(
 
 def watermark_of(uri: str, pipeline: beam.Pipeline) -> Watermark:
     """How a Gate knows the watermark of records that were read from an address with `stamped`."""
-    system = _system(uri, _LIVE)
-    return met_by(system.input_of(pace_of(uri)[0]), pipeline) if system else FromStamps()
+    found = _live(uri)
+    return met_by(found[0], pipeline) if found else FromStamps()
 
 
 def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) -> beam.PTransform:
@@ -108,9 +120,9 @@ def read_batches(uri: str, fields: Sequence[Field], *, stamped: bool = False) ->
     With `stamped`, `.records` are pairs of what the watermark was before each row and a batch, for a Gate with
     `watermark_of` the address; of live input only.
     """
-    if system := _system(uri, _LIVE):
-        uri, pace = pace_of(uri)
-        return ReadLive(_kept(system.input_of(uri)), AsBatches(tuple(fields)), pace, stamped=stamped)
+    if found := _live(uri):
+        live, pace = found
+        return ReadLive(_kept(live), AsBatches(tuple(fields)), pace, stamped=stamped)
     return ReadBatches(_file_uri(uri), fields)
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 
 def parse_address(uri: str, parameters: Mapping[str, Callable[[str], Any]]) -> tuple[SplitResult, dict[str, Any]]:
@@ -39,6 +39,25 @@ def parse_address(uri: str, parameters: Mapping[str, Callable[[str], Any]]) -> t
         except ValueError as error:
             raise ValueError(f"{name}={text}: {error}") from error
     return parts, values
+
+
+def take_parameters(uri: str, parameters: Mapping[str, Callable[[str], Any]]) -> tuple[str, dict[str, Any]]:
+    """An address without some parameters, which it may have or not, and their values, converted; others stay in it.
+
+    >>> take_parameters("kafka://localhost:9092/words?group=g&rate=10", {"rate": float})
+    ('kafka://localhost:9092/words?group=g', {'rate': 10.0})
+    """
+    parts = urlsplit(uri)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name in parameters:
+            try:
+                values[name] = parameters[name](text)
+            except ValueError as error:
+                raise ValueError(f"{name}={text}: {error}") from error
+    rest = urlencode([(name, text) for name, text in pairs if name not in parameters], safe=":/,")
+    return urlunsplit(parts._replace(query=rest)), values
 
 
 def yes_or_no(text: str) -> bool:

@@ -31,7 +31,7 @@ def read_rows(stream: BinaryIO) -> Iterator[Any]:
     """The rows of a container, in order; raises ValueError or what fastavro raises where it is damaged."""
     header, sync = _header(stream)
     # Where a value may hold one of its own type, the compiled decoder follows it beyond the end of its stack.
-    decoder = _read_py.reader if _recurs(_schema(header), frozenset()) else fastavro.reader
+    decoder = _read_py.reader if recurs(_schema(header)) else fastavro.reader
     return iter(decoder(io.BufferedReader(_Chunks(_plain(stream, header, sync)), _BUFFER)))
 
 
@@ -107,7 +107,7 @@ def _schema(header: Mapping[str, bytes]) -> Any:
     if "avro.schema" not in header:
         raise ValueError("there must be a schema in the header, and there is none")
     schema = fastavro.parse_schema(orjson.loads(header["avro.schema"]))
-    _require_bounded(schema, {}, 0)
+    require_bounded(schema)
     return schema
 
 
@@ -178,6 +178,11 @@ _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
 _LEAST = {"null": 0, "float": 4, "double": 8}  # bytes of a value
 
 
+def require_bounded(schema: Any) -> None:
+    """Raises ValueError for a parsed schema that a few bytes could make endless."""
+    _require_bounded(schema, {}, 0)
+
+
 def _require_bounded(schema: Any, known: dict[str, tuple[int, int]], depth: int) -> tuple[int, int]:
     """How many types a parsed schema is when it is written out, and of how many bytes a value is at least.
 
@@ -206,6 +211,11 @@ def _require_bounded(schema: Any, known: dict[str, tuple[int, int]], depth: int)
                 (1, _LEAST.get(kind, 1)) if isinstance(kind, str) else _require_bounded(kind, known, depth + 1)
             )
     return known[name]
+
+
+def recurs(schema: Any) -> bool:
+    """Whether a value of a parsed schema may hold one of its own type."""
+    return _recurs(schema, frozenset())
 
 
 def _recurs(schema: Any, within: frozenset[str]) -> bool:

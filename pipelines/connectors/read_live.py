@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import apache_beam as beam
 import orjson
@@ -19,6 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from pipelines.connectors import back_pressure, draining, run_state
+from pipelines.connectors.addresses import take_parameters
 from pipelines.connectors.event_clock import EventClock
 from pipelines.connectors.feeds import Feed, LiveInput, Mark, Message
 from pipelines.connectors.live_decoding import Decoding
@@ -73,18 +73,8 @@ def pace_of(uri: str) -> tuple[str, Pace]:
     >>> pace_of("kafka://localhost:9092/words?bound=1m&group=g")
     ('kafka://localhost:9092/words?group=g', Pace(bound=60.0, idle=5.0, rate=None))
     """
-    parts = urlsplit(uri)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    convert: dict[str, Callable[[str], float]] = {"bound": parse_duration, "idle": parse_duration, "rate": _rate}
-    values: dict[str, float] = {}
-    for name, text in pairs:
-        if name in convert:
-            try:
-                values[name] = convert[name](text)
-            except ValueError as error:
-                raise ValueError(f"{name}={text}: {error}") from error
-    rest = urlencode([(name, text) for name, text in pairs if name not in convert], safe=":/,")
-    return urlunsplit(parts._replace(query=rest)), Pace(**values)
+    rest, values = take_parameters(uri, {"bound": parse_duration, "idle": parse_duration, "rate": _rate})
+    return rest, Pace(**values)
 
 
 class ReadLive(beam.PTransform):
